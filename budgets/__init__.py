@@ -1,0 +1,1 @@
+"""The spending cap for language-model calls that is true."""

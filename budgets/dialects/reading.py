@@ -1,0 +1,255 @@
+"""
+Careful reading of what others wrote: a caller's request, a provider's reply.
+
+Nothing here trusts a type.
+A request that makes no sense is the caller's mistake (`InvalidValueError`, naming the field);
+a count that makes no sense is the provider's (`UnreadableReplyError`, naming the field).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from budgets.errors import InvalidValueError, UnreadableReplyError
+from budgets.money import shown
+from budgets.usage import MOST_COUNT, Usage
+
+_LONGEST_WORDS = 300
+# What an API key looks like, whole or partly masked: some providers quote the key that they refuse.
+_KEY = re.compile(r"\b(?:sk|pk|gsk|csk|xai|fw|key|tgp)[-_][\w*.-]{6,}|\bAIza[\w*-]{10,}")
+
+
+def compact_json(value: Any) -> str:
+    """*value* as JSON without spaces, the form in which schemas are counted."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def parse_object(data: bytes | str) -> dict[str, Any] | None:
+    """The JSON object that *data* is, or `None` when it is something else."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+# --- requests -----------------------------------------------------------------------------------------
+
+
+def wrong(field: str, problem: str, hint: str | None = None) -> InvalidValueError:
+    """The error for a request whose *field* cannot be meant."""
+    return InvalidValueError(f"the request's {field} {problem}", hint=hint, field=field)
+
+
+def name_of_model(body: Mapping[str, Any]) -> str:
+    """
+    The model that a request names.
+
+    Raises:
+        InvalidValueError: it names none.
+    """
+    model = body.get("model")
+    if not isinstance(model, str) or not model.strip():
+        raise wrong("model", "is not a name", 'give one, for instance "model": "gpt-4o-mini"')
+    return model
+
+
+def list_at(body: Mapping[str, Any], key: str, field: str | None = None) -> Sequence[Any]:
+    """
+    The list under *key*; an absent or null one is empty.
+
+    Raises:
+        InvalidValueError: it is something else.
+    """
+    value = body.get(key)
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise wrong(field or key, "is not a list")
+    return value
+
+
+def objects_at(
+    body: Mapping[str, Any], key: str, field: str | None = None
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """
+    The objects of the list under *key*, each with its name for messages: `tools[2]`.
+
+    Raises:
+        InvalidValueError: it is no list, or not all of it are objects.
+    """
+    name = field or key
+    for number, item in enumerate(list_at(body, key, name)):
+        if not isinstance(item, Mapping):
+            raise wrong(f"{name}[{number}]", "is not an object")
+        yield f"{name}[{number}]", item
+
+
+def object_at(body: Mapping[str, Any], key: str, field: str | None = None) -> Mapping[str, Any]:
+    """
+    The object under *key*; an absent or null one is empty.
+
+    Raises:
+        InvalidValueError: it is something else.
+    """
+    value = body.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise wrong(field or key, "is not an object")
+    return value
+
+
+def text_at(body: Mapping[str, Any], key: str, field: str | None = None) -> str | None:
+    """
+    The text under *key*; `None` when it is absent or null.
+
+    Raises:
+        InvalidValueError: it is something else.
+    """
+    value = body.get(key)
+    if value is not None and not isinstance(value, str):
+        raise wrong(field or key, "is not text")
+    return value
+
+
+def flag_at(body: Mapping[str, Any], key: str) -> bool:
+    """
+    The true or false under *key*; an absent or null one is false.
+
+    Raises:
+        InvalidValueError: it is something else.
+    """
+    value = body.get(key)
+    if value is None:
+        return False
+    if not isinstance(value, bool):
+        raise wrong(key, "is neither true nor false")
+    return value
+
+
+def whole_number_at(body: Mapping[str, Any], key: str, *, least: int, field: str | None = None) -> int | None:
+    """
+    The whole number under *key*, from *least* to 10^12; `None` when it is absent or null.
+
+    Raises:
+        InvalidValueError: it is something else.
+    """
+    value = body.get(key)
+    if value is None:
+        return None
+    # `True` is an `int` to Python, and no number to anybody else.
+    if type(value) is not int or not least <= value <= MOST_COUNT:
+        raise wrong(field or key, f"is not a whole number from {least} up")
+    return value
+
+
+def check_limit(tokens: int) -> None:
+    """
+    Raises:
+        InvalidValueError: no answer fits into *tokens* tokens.
+    """
+    if type(tokens) is not int or tokens < 1:
+        raise InvalidValueError(f"an answer of {tokens} tokens cannot be asked for", hint="give 1 or more")
+
+
+def usable_key(key: str) -> str:
+    """
+    *key*, fit for a header.
+
+    Raises:
+        InvalidValueError: it has characters that no header carries. The message does not show it.
+    """
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise InvalidValueError(
+            "the API key has characters that a header cannot carry",
+            hint="look for quotes, spaces or a line break around the key",
+        )
+    return key
+
+
+# --- replies ------------------------------------------------------------------------------------------
+
+
+def unreadable(field: str, problem: str) -> UnreadableReplyError:
+    """The error for a reply whose usage *field* cannot be trusted."""
+    return UnreadableReplyError(f"the provider's {field} {problem}", field=field)
+
+
+def count_at(block: Mapping[str, Any], key: str, field: str) -> int | None:
+    """
+    The count under *key* of a usage block; `None` when it is absent or null.
+
+    Raises:
+        UnreadableReplyError: it is no whole number from 0 to 10^12.
+    """
+    value = block.get(key)
+    if value is None:
+        return None
+    if type(value) is not int or not 0 <= value <= MOST_COUNT:
+        raise unreadable(field, f"is {shown(repr(value))}, not a count")
+    return value
+
+
+def block_at(block: Mapping[str, Any], key: str, field: str) -> Mapping[str, Any]:
+    """
+    The object under *key* of a reply; an absent or null one is empty.
+
+    Raises:
+        UnreadableReplyError: it is something else.
+    """
+    value = block.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise unreadable(field, "is not an object")
+    return value
+
+
+def usage_of(counts: Mapping[str, int]) -> Usage:
+    """
+    The usage that a provider reported.
+
+    Raises:
+        UnreadableReplyError: a sum of its counts is above 10^12.
+    """
+    for unit, count in counts.items():
+        if count > MOST_COUNT:
+            raise unreadable("usage", f"adds up to {count} of {unit}")
+    return Usage.of(how="reported", **counts)
+
+
+def text_or_none(value: Any) -> str | None:
+    """*value* if it is text. For names in replies, which inform and decide nothing about money."""
+    return value if isinstance(value, str) else None
+
+
+def objects_in(value: Any) -> Iterator[Mapping[str, Any]]:
+    """The objects of a list in a reply, whatever else is in it."""
+    if isinstance(value, list):
+        yield from (item for item in value if isinstance(item, Mapping))
+
+
+def words_of_error(body: bytes) -> str:
+    """
+    A provider's own words from an error body, one line, at most 300 characters, keys masked.
+
+    Every provider here says `{"error": {"message": ...}}`, `{"error": "..."}`, `{"message": ...}` or
+    `{"detail": ...}`; anything else is shown as it came.
+    """
+    found = parse_object(body)
+    words: Any = None
+    if found is not None:
+        error = found.get("error")
+        words = error.get("message") if isinstance(error, Mapping) else error
+        words = words or found.get("message") or found.get("detail")
+        if words is not None and not isinstance(words, str):
+            words = compact_json(words)
+    if not words:
+        words = body[: 4 * _LONGEST_WORDS].decode("utf-8", "replace")
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(words.split()))
+    line = _KEY.sub("[key]", line)
+    return line if len(line) <= _LONGEST_WORDS else line[: _LONGEST_WORDS - 3] + "..."

@@ -1,0 +1,516 @@
+"""The engine: every use case under its name, each in one transaction; refusals are raised only here."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from budgets import pricing
+from budgets.asks import Ask
+from budgets.clock import aware_utc, to_micros
+from budgets.engine import holding, quoting, reading, shaping
+from budgets.engine.paths import stand
+from budgets.engine.refusing import refused
+from budgets.errors import InvalidValueError
+from budgets.money import Nanos
+from budgets.ports import Clock, Processes, Reading, Store, TokenCounter, Transaction
+from budgets.pricing import PriceBook
+from budgets.records import (
+    ROOT,
+    Budget,
+    BudgetStatus,
+    Charge,
+    CheckReport,
+    Entry,
+    Held,
+    Hold,
+    Lease,
+    Quote,
+    Receipt,
+    Refusal,
+    Rolled,
+)
+from budgets.usage import Usage
+
+T = TypeVar("T")
+
+# A lease lasts this long without being renewed, and is renewed when a quarter of it has passed.
+LEASE_SECONDS = 120
+RENEW_SECONDS = 30
+
+
+class Runner(Protocol):
+    """Carries out one operation in a transaction: alone, or together with others in one commit."""
+
+    def run(self, operation: Callable[[Transaction, datetime], T], *, durable: bool = True) -> T:
+        """What *operation* gave back, once its transaction is committed."""
+        ...
+
+
+class Direct:
+    """A transaction for every operation."""
+
+    def __init__(self, store: Store, project: str, clock: Clock) -> None:
+        self._store = store
+        self._project = project
+        self._clock = clock
+
+    def run(self, operation: Callable[[Transaction, datetime], T], *, durable: bool = True) -> T:
+        """Run *operation* alone. The clock is asked once the lock is held, so that time follows order."""
+        with self._store.transaction(self._project, durable=durable) as txn:
+            return operation(txn, self._clock())
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What an owner may decide about the engine."""
+
+    # What becomes of the holds of a process that ended.
+    on_expiry: holding.OnExpiry = "unconfirmed"
+    # The output limit for a request that has none.
+    default_output_tokens: int = quoting.DEFAULT_OUTPUT_TOKENS
+    # `False`: a power cut may forget the latest holds (never charges); saves one sync per call.
+    durable_holds: bool = True
+
+
+class Engine:
+    """
+    One project's budgets.
+
+    Safe to share between threads. Nothing here touches a disk or a network but through *store*.
+
+    Args:
+        store: Where it all lives.
+        project: The namespace of users.
+        clock: Asked for the time, within each transaction.
+        processes: Who we are, and which processes have ended.
+        book: Prices; needed to quote and to price only.
+        counter: Counts tokens; needed to quote only.
+        runner: How transactions are run; each alone by default.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Clock,
+        processes: Processes,
+        project: str = "default",
+        book: Callable[[], PriceBook] | None = None,
+        counter: Callable[[], TokenCounter] | None = None,
+        settings: EngineSettings | None = None,
+        runner: Runner | None = None,
+    ) -> None:
+        self.store = store
+        self.project = project
+        self.clock = clock
+        self.settings = settings or EngineSettings()
+        self._processes = processes
+        self._book = book
+        self._counter = counter
+        self._run = (runner or Direct(store, project, clock)).run
+        # Made once for a process, before anything is committed: threads that begin together share it.
+        self._lease: Lease | None = None
+        self._renewed_at: datetime | None = None
+        self._lease_lock = threading.Lock()
+
+    @property
+    def book(self) -> PriceBook:
+        """The price book; opened when it is first asked for."""
+        if self._book is None:
+            raise InvalidValueError("this engine was opened without prices", hint="give it a price book")
+        return self._book()
+
+    @property
+    def counter(self) -> TokenCounter:
+        """The token counter; loaded when it is first asked for."""
+        if self._counter is None:
+            raise InvalidValueError("this engine was opened without a token counter", hint="give it one")
+        return self._counter()
+
+    def new_id(self, kind: str) -> str:
+        """A new id. Ids of later moments sort later, which keeps a store's newest pages together."""
+        return f"{kind}_{to_micros(self.clock()):x}{os.urandom(4).hex()}"
+
+    # Quote and price
+
+    def quote(self, ask: Ask, *, provider: str | None = None) -> Quote:
+        """
+        The most a request can cost, now.
+
+        Raises:
+            UnknownPriceError: the model has no price.
+        """
+        return quoting.quote(
+            ask,
+            book=self.book,
+            counter=self.counter,
+            provider=provider,
+            at=self.clock(),
+            default_output_tokens=self.settings.default_output_tokens,
+        )
+
+    def cost(
+        self,
+        usage: Usage,
+        *,
+        model: str,
+        provider: str | None = None,
+        tier: str | None = None,
+        at: datetime | None = None,
+    ) -> pricing.Cost:
+        """
+        What *usage* costs at the prices of the moment of the call (`None`: now), with its sums.
+
+        Args:
+            tier: The service tier that the reply names; only the standard one has prices.
+
+        Raises:
+            UnknownPriceError: the model, the tier, or one of the units, has no price.
+        """
+        prices = self.book.find(model, provider=provider, at=at or self.clock())
+        quoting.check_tier(tier, prices.model)
+        if prices.own_row("requests", 0) is not None and not usage["requests"]:
+            # A reply does not count itself, and here the call itself has a price.
+            usage = Usage.of(how=usage.how, **dict(usage.counts), requests=1)
+        return pricing.cost(usage, prices)
+
+    # Money in motion
+
+    def hold(
+        self,
+        user: str,
+        needed: Quote | Nanos,
+        *,
+        model: str | None = None,
+        hold_id: str | None = None,
+        terms: Mapping[str, Any] | None = None,
+    ) -> Held:
+        """
+        Set aside the most a call can cost, on every limit of the user's path or on none.
+
+        Args:
+            hold_id: The caller's own id makes it safe to repeat; `None`: a new one.
+            terms: What to keep with the hold; counts and ids only.
+
+        Raises:
+            BudgetExceededError: it does not fit (`BudgetBusyError`: it may, once running calls settle).
+            ConflictError: the id was used before for something else.
+            UnknownUserError: the user has no budget.
+        """
+        name = needed.model if isinstance(needed, Quote) else model or ""
+        chosen = hold_id or self.new_id("call")
+
+        def operation(txn: Transaction, now: datetime) -> tuple[Held | Refusal, Lease, datetime | None]:
+            lease, renewed = self._living_lease(txn, now)
+
+            def attempt() -> Held | Refusal:
+                return holding.hold(
+                    txn,
+                    now,
+                    user=user,
+                    hold_id=chosen,
+                    model=name,
+                    needed=needed,
+                    lease=lease,
+                    terms=terms or {},
+                    repeatable=hold_id is not None,
+                )
+
+            outcome = attempt()
+            # A process that died may stand in the way; then the answer, or its words, are another.
+            if isinstance(outcome, Refusal) and self._expire(txn, now):
+                outcome = attempt()
+            return outcome, lease, now if renewed else None
+
+        outcome, lease, renewed_at = self._run(operation, durable=self.settings.durable_holds)
+        if renewed_at is not None:
+            self._note_renewed(lease, renewed_at)
+        if isinstance(outcome, Refusal):
+            raise refused(outcome)
+        return outcome
+
+    def settle(self, hold_id: str, cost: Charge) -> Receipt:
+        """
+        Charge what a held call did cost, however much, and let its hold go. Twice charges once.
+
+        Raises:
+            ConflictError: it was settled before with another cost.
+            UnknownHoldError: there is no such hold.
+        """
+        return self._run(lambda txn, now: holding.settle(txn, now, hold_id=hold_id, cost=cost))
+
+    def release(self, hold_id: str, *, reason: str) -> Entry:
+        """
+        Let a hold go because its call cost nothing. Safe to repeat.
+
+        Raises:
+            ConflictError: the call was charged already.
+            UnknownHoldError: there is no such hold.
+        """
+        return self._run(lambda txn, now: holding.release(txn, now, hold_id=hold_id, reason=reason))
+
+    def doubt(self, hold_id: str, *, reason: str) -> Hold:
+        """
+        Say that nobody knows what a held call cost: its hold counts on, unconfirmed, until somebody does.
+
+        Raises:
+            UnknownHoldError: there is no such hold, or it was resolved.
+        """
+        return self._run(lambda txn, now: holding.doubt(txn, now, hold_id=hold_id, reason=reason))
+
+    def settle_amount(self, hold_id: str, nanos: Nanos, *, note: str | None = None) -> Receipt:
+        """
+        Charge an amount that somebody knows for a held call, under the hold's own model. Twice charges once.
+
+        Raises:
+            ConflictError: it was settled before with another amount.
+            UnknownHoldError: there is no such hold.
+        """
+
+        def operation(txn: Transaction, now: datetime) -> Receipt:
+            known = txn.hold(hold_id) or txn.entry(hold_id)
+            cost = Charge(nanos, known.model if known else None, how="amount", note=note)
+            return holding.settle(txn, now, hold_id=hold_id, cost=cost)
+
+        return self._run(operation)
+
+    def charge(
+        self, user: str, cost: Charge, *, charge_id: str | None = None, at: datetime | None = None
+    ) -> Receipt:
+        """
+        Record a cost after the fact. With the caller's own id it is safe to repeat.
+
+        Raises:
+            ConflictError: the id was charged before with other content.
+            InvalidValueError: *at* is in the future or has no zone.
+            UnknownUserError: the user has no budget.
+        """
+        chosen = charge_id or self.new_id("call")
+        moment = aware_utc(at) if at is not None else None
+        return self._run(
+            lambda txn, now: holding.charge(txn, now, user=user, entry_id=chosen, cost=cost, at=moment)
+        )
+
+    def correct(
+        self, charge_id: str, nanos: Nanos, *, note: str, correction_id: str | None = None
+    ) -> Receipt:
+        """
+        Add *nanos*, signed, to a charge, in its own period.
+
+        Raises:
+            InvalidValueError: the charge would be below zero.
+            UnknownEntryError: there is no such charge.
+        """
+        chosen = correction_id or self.new_id("fix")
+        return self._run(
+            lambda txn, now: holding.correct(
+                txn, now, entry_id=chosen, corrects=charge_id, nanos=nanos, note=note
+            )
+        )
+
+    # Leases
+
+    def renew_lease(self) -> None:
+        """Keep this process's holds alive; one write. Called every 30 seconds while calls run."""
+        with self._lease_lock:
+            self._renewed_at = None
+        lease, now = self._run(lambda txn, now: (self._living_lease(txn, now)[0], now))
+        self._note_renewed(lease, now)
+
+    def end_lease(self) -> None:
+        """
+        Give the lease back at the end of a process, so that nobody has to find out that it is gone.
+
+        It stays while a hold of it is open. Not to be called while another thread makes a hold.
+        """
+        lease = self._lease
+        if lease is None:
+            return
+
+        def operation(txn: Transaction, _now: datetime) -> bool:
+            if any(not each.unconfirmed for each in txn.holds(lease_id=lease.id)):
+                return False
+            txn.remove_lease(lease.id)
+            return True
+
+        if self._run(operation, durable=False):
+            with self._lease_lock:
+                self._lease = self._renewed_at = None
+
+    def expire(self) -> list[Hold]:
+        """End the leases of processes that are gone, and write down what becomes of their holds."""
+        with self.store.reading(self.project) as view:
+            now = self.clock()
+            leases = view.leases()
+        if not any(lease.expires_at <= now or self._processes.ended(lease.process) for lease in leases):
+            return []
+        return self._run(self._expire)
+
+    def _expire(self, txn: Transaction, now: datetime) -> list[Hold]:
+        return holding.expire(txn, now, ended=self._processes.ended, on_expiry=self.settings.on_expiry)
+
+    def _living_lease(self, txn: Transaction, now: datetime) -> tuple[Lease, bool]:
+        """This process's lease, and whether it was written down anew: it is when a quarter has passed."""
+        own = self._processes.own()
+        with self._lease_lock:
+            if self._lease is None or self._lease.process != own:
+                self._lease, self._renewed_at = Lease(self.new_id("lease"), own, now), None
+            lease, renewed = self._lease, self._renewed_at
+        fresh = renewed is not None and renewed <= now < renewed + timedelta(seconds=RENEW_SECONDS)
+        # Another's clock may have been ahead, and have ended what is fresh by ours.
+        if fresh and any(each.id == lease.id for each in txn.leases()):
+            return lease, False
+        lease = replace(lease, expires_at=now + timedelta(seconds=LEASE_SECONDS))
+        txn.put_lease(lease)
+        return lease, True
+
+    def _note_renewed(self, lease: Lease, now: datetime) -> None:
+        """Remember a renewal once it is committed; one that was undone must be made again."""
+        with self._lease_lock:
+            if self._lease is not None and self._lease.id == lease.id:
+                self._renewed_at = now
+
+    # The shape of things
+
+    def create(
+        self,
+        user: str,
+        *limits: shaping.LimitTerms,
+        parent: str = ROOT,
+        if_missing: bool = False,
+    ) -> tuple[Budget, bool]:
+        """
+        Make a budget; gives it and whether it is new.
+
+        Raises:
+            UserExistsError: the user has a budget, and not *if_missing*.
+            UnknownUserError: there is no such parent.
+        """
+        return self._run(
+            lambda txn, now: shaping.create(
+                txn,
+                now,
+                user=user,
+                limits=limits,
+                parent=parent,
+                if_missing=if_missing,
+                new_id=self.new_id,
+            )
+        )
+
+    def change(self, user: str, wanted: shaping.Change) -> Budget:
+        """
+        Change a budget (`ROOT`: the project's own); it takes effect at once and gives no money back.
+
+        Raises:
+            UnknownUserError: the user, or the new parent, has no budget.
+            InvalidValueError: the change cannot be meant.
+        """
+        return self._run(
+            lambda txn, now: shaping.change(txn, now, user=user, wanted=wanted, new_id=self.new_id)
+        )
+
+    def reset(self, user: str) -> list[Rolled]:
+        """
+        Open a new period of every limit of *user* now.
+
+        Raises:
+            UnknownUserError: the user has no budget.
+        """
+        return self._run(lambda txn, now: shaping.reset(txn, now, user=user, new_id=self.new_id))
+
+    def reset_due(self, *, dry_run: bool = False) -> list[Rolled]:
+        """
+        Write down the periods that the clock has opened, one transaction for each user.
+
+        Running it again, beside live calls or after a crash halfway, gives the same result.
+        """
+        with self.store.reading(self.project) as view:
+            now = self.clock()
+            due = view.due(now)
+            if dry_run:
+                found = [shaping.due_periods(stand(view, user, now), user, now) for user in due]
+                return [rolled for each in found for rolled in each]
+        rolled = []
+        for user in due:
+            rolled += self._run(partial(_roll, user=user))
+        return rolled
+
+    # Reading
+
+    def budget(self, user: str) -> Budget | None:
+        """That user's budget as it was made (`ROOT`: the project's own); `None` where there is none."""
+        return self._read(lambda view, _: view.budget(user))
+
+    def status(self, user: str) -> BudgetStatus:
+        """
+        One budget in full (`ROOT`: the project's own).
+
+        Raises:
+            UnknownUserError: the user has no budget.
+        """
+        return self._read(lambda view, now: reading.status(view, now, user=user))
+
+    def statuses(self, *, with_project: bool = False) -> list[BudgetStatus]:
+        """Every user's budget by name; *with_project*: the project's own first, where it says something."""
+        return self._read(lambda view, now: list(reading.statuses(view, now, with_project=with_project)))
+
+    def outlook(self, user: str, quote: Quote) -> reading.Outlook:
+        """
+        Whether a call would be let through now, and what it would buy. Nothing is held.
+
+        Raises:
+            UnknownUserError: the user has no budget.
+        """
+        return self._read(lambda view, now: reading.outlook(view, now, user=user, quote=quote))
+
+    def users(self) -> list[str]:
+        """Every user's name, sorted."""
+        return self._read(lambda view, _: [each.user for each in view.budgets() if each.user != ROOT])
+
+    def holds(self, user: str | None = None) -> list[Hold]:
+        """Open and unconfirmed holds, oldest first; with *user*, those below that budget as well."""
+        return self._read(
+            lambda view, _: [each for each in view.holds() if user is None or user in each.path]
+        )
+
+    def find_hold(self, hold_id: str) -> Hold:
+        """
+        An open or unconfirmed hold.
+
+        Raises:
+            UnknownHoldError: there is none of that id.
+        """
+        found = self._read(lambda view, _: view.hold(hold_id))
+        if found is None:
+            raise holding.unknown_hold(hold_id)
+        return found
+
+    def entries(self, user: str | None = None) -> list[Entry]:
+        """Every entry in the order of writing; with *user*, those on whose path the name is."""
+        return self._read(lambda view, _: list(view.entries(user=user)))
+
+    def check(self) -> CheckReport:
+        """Derive every total again from the entries and report each difference."""
+        # No other use case needs it.
+        from budgets.engine import checking
+
+        self.expire()
+        return self._read(checking.check)
+
+    def _read(self, question: Callable[[Reading, datetime], T]) -> T:
+        with self.store.reading(self.project) as view:
+            return question(view, self.clock())
+
+
+def _roll(txn: Transaction, now: datetime, *, user: str) -> list[Rolled]:
+    return shaping.roll(txn, now, user=user)
+
+
+__all__ = ["LEASE_SECONDS", "RENEW_SECONDS", "Direct", "Engine", "EngineSettings", "Runner"]

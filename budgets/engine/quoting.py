@@ -1,0 +1,107 @@
+"""From what a request asks for to the most it can cost."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from budgets.asks import Ask
+from budgets.errors import InvalidValueError, UnknownPriceError
+from budgets.ports import TokenCounter
+from budgets.pricing import ModelPrices, PriceBook, cost, most_input_picos, most_output_picos, unit_picos
+from budgets.records import Quote
+from budgets.usage import Usage
+
+DEFAULT_OUTPUT_TOKENS = 8_192
+
+# Below these an answer is cut before it says anything; a reasoning model thinks first.
+FLOOR_TOKENS = 256
+REASONING_FLOOR_TOKENS = 4_096
+
+# Tiers that bill the standard price. Others have prices of their own, and taking the standard one for
+# them would be a guess.
+STANDARD_TIERS = frozenset({None, "", "auto", "default", "standard", "standard_only", "on_demand"})
+
+
+def quote(
+    ask: Ask,
+    *,
+    book: PriceBook,
+    counter: TokenCounter,
+    provider: str | None,
+    at: datetime,
+    default_output_tokens: int = DEFAULT_OUTPUT_TOKENS,
+) -> Quote:
+    """
+    The most *ask* can cost, and what its prompt probably costs.
+
+    The most is the upper token count at the dearest input rate that the request permits, plus every
+    answer at its output limit. Where the request does not bound what the provider reads, it is the
+    model's whole context window.
+
+    Args:
+        default_output_tokens: The output limit for a request that has none and a model that has more.
+
+    Raises:
+        UnknownPriceError: the model, or a service tier that is asked for, has no price.
+    """
+    prices = book.find(ask.model, provider=provider, at=at)
+    check_tier(ask.service_tier, prices.model)
+    count = counter.count(ask, provider=prices.provider)
+    most_input = count.most if not ask.unbounded else _context_window(prices, ask, count.most)
+    fixed = most_input * most_input_picos(prices, most_input, ask.cache_write)
+    fixed += unit_picos(prices, "requests", most_input)
+    limit, limited_by = _output_limit(ask, prices, default_output_tokens)
+    reasons = ask.reasoning or prices.reasoning
+    return Quote(
+        model=prices.model,
+        provider=prices.provider,
+        input_tokens=count.likely,
+        input_tokens_most=most_input,
+        counted=count.how,
+        prompt_nanos=cost(Usage.of(input=count.likely, how=count.how), prices).nanos,
+        fixed_picos=fixed,
+        output_picos=most_output_picos(prices, most_input) * ask.answers,
+        output_limit=limit,
+        limited_by=limited_by,
+        floor=min(limit, REASONING_FLOOR_TOKENS if reasons else FLOOR_TOKENS),
+        book_version=prices.book_version,
+        unbounded=ask.unbounded,
+    )
+
+
+def check_tier(tier: str | None, model: str) -> None:
+    """
+    Refuse a service tier that the book has no price for.
+
+    Raises:
+        UnknownPriceError: it is another than the standard one.
+    """
+    if tier not in STANDARD_TIERS:
+        raise UnknownPriceError(
+            f"no price for the service tier {tier} of {model}",
+            hint="ask for the default tier, or charge what the bill says with `budget charge --amount`",
+            model=model,
+            tier=tier,
+        )
+
+
+def _output_limit(
+    ask: Ask, prices: ModelPrices, default: int
+) -> tuple[int, Literal["caller", "model", "default"]]:
+    most = prices.max_output_tokens
+    if ask.output_limit is not None:
+        return ask.output_limit, "caller"
+    if most is not None and most <= default:
+        return most, "model"
+    return default, "default"
+
+
+def _context_window(prices: ModelPrices, ask: Ask, counted: int) -> int:
+    if prices.context_window is None:
+        raise InvalidValueError(
+            f"the request has {', '.join(ask.unbounded)},"
+            f" and the context window of {prices.model} is not known",
+            hint=f"say how much it can read with `budget prices set {prices.model} --context-window TOKENS`",
+        )
+    return max(prices.context_window, counted)

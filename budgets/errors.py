@@ -1,0 +1,181 @@
+"""
+Every error that this project raises on purpose.
+
+    BudgetError
+    ├── InvalidValueError (also ValueError)     a value that cannot be meant: "-5", "1e400", "Mars/Phobos"
+    ├── UnknownUserError (also KeyError)        no budget of that name in the project
+    ├── UserExistsError                         `create` of a user who has a budget
+    ├── BudgetExceededError                     the call does not fit, waiting does not help
+    │   ├── BudgetFrozenError                   somebody froze a budget on the path
+    │   └── BudgetBusyError                     it would fit once running calls settle: try again
+    ├── UnknownPriceError (also LookupError)    a model, or a unit of it, without a price
+    ├── UnknownHoldError (also KeyError)        no hold of that id
+    ├── UnknownEntryError (also KeyError)       no entry of that id
+    ├── ConflictError                           a known id with other content
+    ├── UnreadableReplyError (also ValueError)  a provider's reply without usage that can be trusted
+    ├── ProviderError                           the provider answered 4xx or 5xx, or not at all
+    │   └── MissingKeyError                     no key for that provider in the environment
+    ├── ConfigError                             a setting that cannot be used
+    ├── MissingExtraError                       an optional dependency that is not installed
+    └── StoreError                              the store cannot be read or written
+        ├── StoreBusyError                      others kept the store locked for too long: try again
+        ├── StoreTooNewError                    the file was written by a newer version
+        └── StoreCorruptError                   the file is damaged, or is not a store
+
+Each has a stable `code`, the values involved, a message that says what happened,
+and a `hint` that says what to do next.
+The message is one sentence without a period; it is shown after `error: `.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class BudgetError(Exception):
+    """
+    The base of them all.
+
+    Args:
+        message: What happened, one sentence, no period.
+        hint: What to do next, or `None` where there is nothing useful to say.
+        values: What a script wants to know, ready for JSON; money as decimal text in names ending `_usd`.
+    """
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, *, hint: str | None = None, **values: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.values = values
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.message, self.hint, self.values)
+
+
+def _rebuild(kind: type[BudgetError], message: str, hint: str | None, values: dict[str, Any]) -> BudgetError:
+    return kind(message, hint=hint, **values)
+
+
+class InvalidValueError(BudgetError, ValueError):
+    """Raised at the door for a value that cannot be meant."""
+
+    code = "invalid_value"
+
+
+class UnknownUserError(BudgetError, KeyError):
+    """Raised when a user has no budget in this project."""
+
+    code = "unknown_user"
+
+
+class UserExistsError(BudgetError):
+    """Raised by `create` when the user has a budget already."""
+
+    code = "user_exists"
+
+
+class BudgetExceededError(BudgetError):
+    """
+    Raised when a call does not fit and waiting would not help.
+
+    `values` has `user` (who asked), `limit_user` and `limit_id` (whose limit binds; `limit_user` is
+    `None` for the project), `total_usd`, `spent_usd`, `held_usd`, `unconfirmed_usd`, `left_usd`,
+    `needed_usd` and `resets_at` (ISO 8601, or `None` when it never resets).
+    """
+
+    code = "budget_exceeded"
+
+
+class BudgetFrozenError(BudgetExceededError):
+    """Raised when a budget on the path is frozen: nothing fits until it is unfrozen."""
+
+    code = "budget_frozen"
+
+
+class BudgetBusyError(BudgetExceededError):
+    """Raised when the call would fit once running calls settle: trying again may succeed."""
+
+    code = "busy"
+
+
+class UnknownPriceError(BudgetError, LookupError):
+    """Raised for a model, or a unit of a model, that has no price. Never zero, never a guess."""
+
+    code = "unknown_price"
+
+
+class UnknownHoldError(BudgetError, KeyError):
+    """Raised when no hold, open, unconfirmed or resolved, has that id."""
+
+    code = "unknown_hold"
+
+
+class UnknownEntryError(BudgetError, KeyError):
+    """Raised when no entry has that id."""
+
+    code = "unknown_entry"
+
+
+class ConflictError(BudgetError):
+    """Raised when an id that was used before comes again with other content."""
+
+    code = "conflict"
+
+
+class UnreadableReplyError(BudgetError, ValueError):
+    """Raised when a provider's reply has no usage block that can be trusted."""
+
+    code = "unreadable_reply"
+
+
+class ProviderError(BudgetError):
+    """Raised when a provider refuses a call or cannot be reached. `values` has `provider` and `status`."""
+
+    code = "provider_error"
+
+
+class MissingKeyError(ProviderError):
+    """Raised before anything is sent when the environment has no key for the provider."""
+
+    code = "missing_key"
+
+
+class ConfigError(BudgetError):
+    """Raised when a setting, from a file or the environment, cannot be used."""
+
+    code = "config_error"
+
+
+class MissingExtraError(BudgetError):
+    """Raised when something needs an extra that is not installed; the hint names it."""
+
+    code = "missing_extra"
+
+
+class StoreError(BudgetError):
+    """Raised when the store cannot be read or written: no space, no permission, no such folder."""
+
+    code = "store_error"
+
+
+class StoreBusyError(StoreError):
+    """Raised when others kept the store locked until the deadline. Nothing was written; try again."""
+
+    code = "store_busy"
+
+
+class StoreTooNewError(StoreError):
+    """Raised for a store that a newer version of this program has written. It is never half-read."""
+
+    code = "store_too_new"
+
+
+class StoreCorruptError(StoreError):
+    """Raised for a damaged store, or a file that is none."""
+
+    code = "store_corrupt"

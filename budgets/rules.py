@@ -1,0 +1,200 @@
+"""
+The decisions, pure: which period is it, may this be held, what is left, what stands above a limit.
+
+They exist once, here; stores keep what they decide and the engine carries it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from budgets.errors import InvalidValueError
+from budgets.money import MOST_NANOS, Nanos
+from budgets.records import Left, Limit, Quote, Refusal, Totals
+
+MOST_DEPTH = 16
+LONGEST_NAME = 200
+
+# One tick of ledger time.
+TICK = timedelta(microseconds=1)
+
+
+class Counter(NamedTuple):
+    """One limit on a path and the period of it that counts."""
+
+    user: str
+    limit: Limit
+    totals: Totals
+
+
+def ledger_time(now: datetime, totals: Iterable[Totals | None]) -> datetime:
+    """The later of the clock and the last thing that was counted: ledger time never runs backwards."""
+    moments = [now]
+    for each in totals:
+        if each is not None:
+            moments.append(each.start)
+            if each.touched_at is not None:
+                moments.append(each.touched_at)
+    return max(moments)
+
+
+def period_for(limit: Limit, moment: datetime) -> Totals:
+    """The empty period of *limit* that contains *moment*: its rule's, not reaching back past a reset."""
+    period = limit.rule.period_at(moment)
+    start = period.start
+    if limit.reset_at is not None and start < limit.reset_at <= moment:
+        start = limit.reset_at
+    return Totals(limit.id, start, period.end)
+
+
+def has_ended(totals: Totals, moment: datetime) -> bool:
+    """Whether the period is over; periods are half-open, so it is at its very end."""
+    return totals.end is not None and totals.end <= moment
+
+
+def contains(totals: Totals, moment: datetime) -> bool:
+    """Whether the period contains *moment*."""
+    return totals.start <= moment and not has_ended(totals, moment)
+
+
+def standing(limit: Limit, current: Totals | None, now: datetime) -> Totals:
+    """The period that counts now: the current one, or the next where that has ended."""
+    if current is not None and not has_ended(current, now):
+        return current
+    opened = period_for(limit, now)
+    if current is not None and current.end is not None and opened.start < current.end:
+        # A newer time zone database moved an edge: what was opened stays, the next begins where it ends.
+        opened = replace(opened, start=current.end)
+    return opened
+
+
+def gap_period(limit: Limit, moment: datetime, periods: Sequence[Totals]) -> Totals:
+    """
+    The period for a *moment* that no opened period contains: the rule's, cut at its opened neighbours.
+
+    *periods* are the opened ones, oldest first.
+    """
+    found = period_for(limit, moment)
+    start, end = found.start, found.end
+    for other in periods:
+        if other.start > moment:
+            end = other.start if end is None else min(end, other.start)
+        elif other.end is not None and other.end <= moment:
+            start = max(start, other.end)
+    return replace(found, start=start, end=end)
+
+
+def free_nanos(counter: Counter) -> Nanos | None:
+    """Limit − spent − held − unconfirmed; `None` for a tally."""
+    if counter.limit.total_nanos is None:
+        return None
+    return counter.limit.total_nanos - counter.totals.taken_nanos
+
+
+def left_over(counters: Iterable[Counter]) -> Left:
+    """The least that is left over a whole path, with the name of who sets it."""
+    least = Left(None)
+    for counter in counters:
+        free = free_nanos(counter)
+        if free is not None and (least.nanos is None or free < least.nanos):
+            least = Left(free, counter.user, counter.limit.id, counter.totals.end)
+    return least
+
+
+def admit(user: str, counters: Sequence[Counter], needed: Nanos) -> Refusal | None:
+    """
+    Whether *needed* fits every limit on the path. `None`: it does.
+
+    A call whose most is exactly 0 fits. It is `busy` when every limit in the way would have room if nothing
+    were held. The refusal names the limit with the least left, among those that no waiting helps if any.
+    """
+    if needed == 0:
+        return None
+    in_the_way = [
+        (needed <= free + counter.totals.held_nanos, free, index)
+        for index, counter in enumerate(counters)
+        if (free := free_nanos(counter)) is not None and needed > free
+    ]
+    if not in_the_way:
+        return None
+    waiting_helps, _, index = min(in_the_way)
+    tightest = counters[index]
+    totals = tightest.totals
+    return Refusal(
+        reason="busy" if waiting_helps else "exceeded",
+        user=user,
+        needed_nanos=needed,
+        limit_user=tightest.user,
+        limit_id=tightest.limit.id,
+        total_nanos=tightest.limit.total_nanos or 0,
+        spent_nanos=totals.spent_nanos,
+        held_nanos=totals.held_nanos,
+        unconfirmed_nanos=totals.unconfirmed_nanos,
+        resets_at=totals.end,
+    )
+
+
+def fitted(quote: Quote, left_nanos: Nanos | None) -> Quote:
+    """
+    The quote with its output limit lowered to what is left, where that is allowed and worth it.
+
+    The caller's own limit is never touched, and nothing below the floor is bought; then the quote comes
+    back as it was and is refused or has to wait.
+    """
+    if left_nanos is None or quote.limited_by == "caller" or quote.most_nanos <= left_nanos:
+        return quote
+    affordable = quote.affordable_output_tokens(left_nanos)
+    if affordable is None or affordable < quote.floor:
+        return quote
+    return replace(quote, output_limit=min(affordable, quote.output_limit), limited_by="budget")
+
+
+def excess_nanos(limit: Limit, totals: Totals) -> Nanos:
+    """By how much spent + held + unconfirmed stands above the limit; 0 where it does not."""
+    if limit.total_nanos is None:
+        return 0
+    return max(0, totals.taken_nanos - limit.total_nanos)
+
+
+def after_last(totals: Totals, now: datetime) -> datetime:
+    """A moment strictly after everything that was counted, so that a new period cannot claim any of it."""
+    last = totals.start if totals.touched_at is None else max(totals.start, totals.touched_at)
+    return max(now, last + TICK)
+
+
+def check_name(user: str) -> str:
+    """
+    A user's name, as given.
+
+    Raises:
+        InvalidValueError: it is empty, too long, or no text that can be stored.
+    """
+    if not user:
+        raise InvalidValueError("a user's name cannot be empty", hint="give a name, for instance --user ann")
+    if len(user) > LONGEST_NAME:
+        raise InvalidValueError(
+            f"a user's name has at most {LONGEST_NAME} characters, this one has {len(user)}",
+            hint="use a shorter name or an id",
+        )
+    if "\x00" in user or any("\ud800" <= character <= "\udfff" for character in user):
+        raise InvalidValueError(
+            "a user's name cannot contain NUL or broken Unicode", hint="give the name as valid UTF-8 text"
+        )
+    return user
+
+
+def check_amount(nanos: Nanos, what: str) -> Nanos:
+    """
+    An amount from 0 to $1 billion.
+
+    Raises:
+        InvalidValueError: it is outside, or no whole number of nano-dollars.
+    """
+    if type(nanos) is not int or not 0 <= nanos <= MOST_NANOS:
+        raise InvalidValueError(
+            f"{what} must be whole nano-dollars from 0 to {MOST_NANOS}", hint="read amounts with parse_usd"
+        )
+    return nanos

@@ -1,0 +1,818 @@
+"""
+The default store: one SQLite file, many processes.
+
+WAL, full sync on every commit, `BEGIN IMMEDIATE` for every write (a deferred read-then-write loses its
+turn to others and fails), a short busy time-out with a jittered retry up to a deadline, so that no
+writer starves. Budgets are kept in memory between transactions as long as `changes.version` stands.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any, NoReturn, TypeAlias, TypeVar
+
+from budgets.clock import from_micros, to_micros
+from budgets.errors import (
+    ConflictError,
+    InvalidValueError,
+    StoreBusyError,
+    StoreCorruptError,
+    StoreError,
+    StoreTooNewError,
+)
+from budgets.money import Nanos
+from budgets.periods import PeriodRule
+from budgets.records import SPENDING_KINDS, Budget, Entry, Hold, Lease, Limit, Process, Totals
+from budgets.records import Path as Names
+
+SCHEMA = 1
+
+T = TypeVar("T")
+
+# As the schema has it: its types are the schema's, checked by STRICT tables.
+Row: TypeAlias = tuple[Any, ...]
+
+# "budg": says what the file is, to us and to file(1).
+APPLICATION_ID = 0x62756467
+
+_BUSY_MILLISECONDS = 5
+_DEADLINE_SECONDS = 20.0
+_LONGEST_NAP_SECONDS = 0.02
+
+# Connections that a fork has brought along. They are never used and never closed here: closing one lets go
+# of the file's locks under the feet of this process's own connection.
+_LEFT_ALONE: list[sqlite3.Connection] = []
+
+_SPENDING = "({})".format(", ".join(f"'{kind}'" for kind in SPENDING_KINDS))
+
+
+class SqliteStore:
+    """
+    A store in one file. Threads share one connection, each transaction in turn; a fork gets its own.
+
+    Args:
+        path: The file; it and its folder are made when they are missing.
+        deadline_seconds: How long to wait for a turn before `StoreBusyError`.
+    """
+
+    def __init__(self, path: Path, *, deadline_seconds: float = _DEADLINE_SECONDS) -> None:
+        self.path = path
+        self._deadline_seconds = deadline_seconds
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._pid = 0
+        # What the connection's commits wait for; FULL is what it opens with.
+        self._durable = True
+        self._cache = _Cache()
+
+    @contextmanager
+    def transaction(self, project: str, *, durable: bool = True) -> Iterator[SqliteTransaction]:
+        """See `budgets.ports.Store.transaction`."""
+        with self._lock, self._errors():
+            connection = self._connected()
+            if durable is not self._durable:
+                connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                self._durable = durable
+            try:
+                self._begin(connection)
+                txn = SqliteTransaction(connection, project, self._cache)
+                yield txn
+                txn.flush()
+                connection.execute("COMMIT")
+            except BaseException:
+                self._cache.forget()
+                # A commit that failed may have ended the transaction already.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def reading(self, project: str) -> Iterator[SqliteTransaction]:
+        """See `budgets.ports.Store.reading`."""
+        with self._lock, self._errors():
+            connection = self._connected()
+            try:
+                connection.execute("BEGIN")
+                # The first read waits where the last process that closed the file tidies up behind it.
+                yield self._patiently(lambda: SqliteTransaction(connection, project, self._cache))
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    def projects(self) -> list[str]:
+        """See `budgets.ports.Store.projects`."""
+        with self._lock, self._errors():
+            rows = self._connected().execute("SELECT DISTINCT project FROM budgets ORDER BY project")
+            return [project for (project,) in rows]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            if self._connection is not None and self._pid == os.getpid():
+                self._connection.close()
+                self._connection = None
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        self._patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
+
+    def _patiently(self, attempt: Callable[[], T]) -> T:
+        """What *attempt* gives back, tried again while others have the file locked, up to the deadline."""
+        deadline = time.monotonic() + self._deadline_seconds
+        nap = 0.001
+        while True:
+            try:
+                return attempt()
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error):
+                    raise
+                if time.monotonic() >= deadline:
+                    raise StoreBusyError(
+                        f"others kept {self.path} locked for {self._deadline_seconds:g} seconds",
+                        hint="nothing was written; try again, and see what else uses the store",
+                        path=str(self.path),
+                    ) from error
+            # Chance keeps writers from meeting again and again; it is no secret.
+            time.sleep(nap * random.random())  # noqa: S311
+            nap = min(nap * 2, _LONGEST_NAP_SECONDS)
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is not None and self._pid == os.getpid():
+            return self._connection
+        if self._connection is not None:
+            _LEFT_ALONE.append(self._connection)
+        self._cache = _Cache()
+        self._connection = self._open()
+        self._durable = True
+        self._pid = os.getpid()
+        return self._connection
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"the folder {self.path.parent} cannot be made: {error.strerror}",
+                hint="choose another place with --store or BUDGET_STORE",
+                path=str(self.path),
+            ) from error
+        connection = sqlite3.connect(
+            self.path,
+            timeout=_BUSY_MILLISECONDS / 1000,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = FULL")
+        version = self._row(connection, "PRAGMA user_version")[0]
+        if version == 0:
+            self._make(connection)
+        elif self._row(connection, "PRAGMA application_id")[0] != APPLICATION_ID:
+            raise StoreCorruptError(
+                f"{self.path} is a SQLite file of another program",
+                hint="choose another file with --store or BUDGET_STORE",
+                path=str(self.path),
+            )
+        elif version > SCHEMA:
+            raise StoreTooNewError(
+                f"{self.path} was written by a newer version (schema {version}, this one reads {SCHEMA})",
+                hint="upgrade with `pip install --upgrade llm-budgets`; nothing was changed",
+                path=str(self.path),
+                schema=version,
+            )
+
+    def _row(self, connection: sqlite3.Connection, statement: str) -> Row:
+        """One row; a file that is being made, or recovered, is locked for a moment even for readers."""
+        row: Row = self._patiently(lambda: connection.execute(statement).fetchone())
+        return row
+
+    def _make(self, connection: sqlite3.Connection) -> None:
+        if self._row(connection, "SELECT count(*) FROM sqlite_master")[0]:
+            # Somebody else may just be making it; anything else is not ours.
+            if self._row(connection, "PRAGMA application_id")[0] != APPLICATION_ID:
+                raise StoreCorruptError(
+                    f"{self.path} is a SQLite file of another program",
+                    hint="choose another file with --store or BUDGET_STORE",
+                    path=str(self.path),
+                )
+            return
+        # The journal's kind is kept in the file; it cannot change inside a transaction.
+        self._row(connection, "PRAGMA journal_mode = WAL")
+        try:
+            self._begin(connection)
+            if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+                schema = resources.files("budgets.stores").joinpath("schema/001.sql").read_text("utf-8")
+                for statement in _statements(schema):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version = {SCHEMA}")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Turn SQLite's errors into ours, with the file's name and what to do."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._translated(error) from error
+        except UnicodeEncodeError as error:
+            raise InvalidValueError(
+                "a name or an id is no valid text", hint="give it as valid UTF-8, without broken bytes"
+            ) from error
+        except OverflowError as error:
+            raise InvalidValueError(
+                "a sum would be above $9.2 billion, the most that can be kept", hint="give a smaller amount"
+            ) from error
+
+    def _translated(self, error: sqlite3.Error) -> Exception:
+        name = getattr(error, "sqlite_errorname", "") or ""
+        values = {"path": str(self.path), "sqlite": name}
+        if _is_busy(error):
+            return StoreBusyError(
+                f"{self.path} is locked by others",
+                hint="nothing was written; try again, and see what else uses the store",
+                **values,
+            )
+        if name.startswith("SQLITE_FULL"):
+            return StoreError(
+                f"there is no space left to write {self.path}",
+                hint="make space and try again; nothing was written",
+                **values,
+            )
+        if name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH")):
+            return StoreError(
+                f"{self.path} cannot be written",
+                hint="check the permissions of the file and its folder",
+                **values,
+            )
+        if name.startswith("SQLITE_CANTOPEN"):
+            return StoreError(
+                f"{self.path} cannot be opened",
+                hint="check that you may write in its folder, or choose another place with --store",
+                **values,
+            )
+        # What is neither a failed operation nor a broken constraint says that the file itself is wrong.
+        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_SCHEMA")) or (
+            isinstance(error, sqlite3.DatabaseError)
+            and not isinstance(error, sqlite3.OperationalError | sqlite3.IntegrityError)
+        ):
+            return StoreCorruptError(
+                f"{self.path} is damaged or no store: {error}",
+                hint="put back a copy, or move the file away to begin anew",
+                **values,
+            )
+        return StoreError(f"{self.path}: {error}", hint="see `budget check`", **values)
+
+
+class _Cache:
+    """What a connection may keep between transactions: budgets while their version stands, and paths."""
+
+    def __init__(self) -> None:
+        self.version = -1
+        self.budgets: dict[tuple[str, str], Budget | None] = {}
+        # Paths are never changed or deleted, but an undone transaction takes its new ones with it.
+        self.path_ids: dict[tuple[str, Names], int] = {}
+        self.paths: dict[int, Names] = {}
+
+    def forget(self) -> None:
+        """Nothing that was learnt in an undone transaction is kept."""
+        self.version = -1
+        self.budgets.clear()
+        self.path_ids.clear()
+        self.paths.clear()
+
+
+class SqliteTransaction:
+    """See `budgets.ports.Transaction`; for a reading, only its reading half is used."""
+
+    def __init__(self, connection: sqlite3.Connection, project: str, cache: _Cache) -> None:
+        self._connection = connection
+        self._execute = connection.execute
+        self._many = connection.executemany
+        self._project = project
+        self._cache = cache
+        # Sums by place, as last read or written; written out once for many operations.
+        self._totals: dict[tuple[str, int], Totals] = {}
+        self._currents: dict[str, int] = {}
+        self._dirty: set[tuple[str, int]] = set()
+        # The same for what was spent by model: what is still to be added.
+        self._more_spent: dict[tuple[str, int, str], Nanos] = {}
+        (version,) = self._execute("SELECT version FROM changes").fetchone()
+        if version != cache.version:
+            cache.budgets.clear()
+            cache.version = version
+
+    # Budgets
+
+    def budget(self, user: str) -> Budget | None:
+        key = (self._project, user)
+        try:
+            return self._cache.budgets[key]
+        except KeyError:
+            pass
+        row = self._execute(
+            "SELECT user, parent, frozen, created_at FROM budgets WHERE project = ? AND user = ?", key
+        ).fetchone()
+        found = None
+        if row is not None:
+            limits = self._execute(
+                "SELECT id, total, every, unit, timezone, anchor, reset_at FROM limits"
+                " WHERE project = ? AND user = ? ORDER BY position",
+                key,
+            )
+            found = _budget(row, tuple(map(_limit, limits)))
+        if len(self._cache.budgets) > 10_000:
+            self._cache.budgets.clear()
+        self._cache.budgets[key] = found
+        return found
+
+    def budgets(self) -> Iterator[Budget]:
+        limits: dict[str, list[Limit]] = {}
+        for user, *terms in self._execute(
+            "SELECT user, id, total, every, unit, timezone, anchor, reset_at FROM limits"
+            " WHERE project = ? ORDER BY user, position",
+            (self._project,),
+        ):
+            limits.setdefault(user, []).append(_limit(terms))
+        rows = self._execute(
+            "SELECT user, parent, frozen, created_at FROM budgets WHERE project = ? ORDER BY user",
+            (self._project,),
+        ).fetchall()
+        for row in rows:
+            yield _budget(row, tuple(limits.get(row[0], ())))
+
+    def put_budget(self, budget: Budget) -> None:
+        key = (self._project, budget.user)
+        self._execute(
+            "INSERT INTO budgets VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " parent = excluded.parent, frozen = excluded.frozen, created_at = excluded.created_at",
+            (*key, budget.parent, budget.frozen, to_micros(budget.created_at)),
+        )
+        self._execute(
+            "DELETE FROM due WHERE limit_id IN (SELECT id FROM limits WHERE project = ? AND user = ?)", key
+        )
+        self._execute("DELETE FROM limits WHERE project = ? AND user = ?", key)
+        self._many(
+            "INSERT INTO limits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    limit.id,
+                    *key,
+                    position,
+                    limit.total_nanos,
+                    limit.rule.every,
+                    limit.rule.unit,
+                    limit.rule.timezone,
+                    limit.rule.anchor.isoformat() if limit.rule.anchor else None,
+                    None if limit.reset_at is None else to_micros(limit.reset_at),
+                )
+                for position, limit in enumerate(budget.limits)
+            ],
+        )
+        for limit in budget.limits:
+            current = self.current(limit.id)
+            if current is not None:
+                self._put_due(budget.user, current)
+        self._execute("UPDATE changes SET version = version + 1")
+        self._cache.version += 1
+        self._cache.budgets.pop(key, None)
+
+    # Periods
+
+    def current(self, limit_id: str) -> Totals | None:
+        start = self._currents.get(limit_id)
+        if start is not None:
+            return self._totals[limit_id, start]
+        return self._keep(
+            self._execute(
+                'SELECT limit_id, start, "end", spent, held, unconfirmed, touched FROM periods'
+                " WHERE limit_id = ? ORDER BY start DESC LIMIT 1",
+                (limit_id,),
+            ).fetchone(),
+            current=True,
+        )
+
+    def totals_at(self, limit_id: str, moment: datetime) -> Totals | None:
+        start = self._currents.get(limit_id)
+        if start is not None:
+            current = self._totals[limit_id, start]
+            if current.start <= moment:
+                return current if current.end is None or moment < current.end else None
+        found = self._keep(
+            self._execute(
+                'SELECT limit_id, start, "end", spent, held, unconfirmed, touched FROM periods'
+                " WHERE limit_id = ? AND start <= ? ORDER BY start DESC LIMIT 1",
+                (limit_id, to_micros(moment)),
+            ).fetchone()
+        )
+        if found is None or (found.end is not None and found.end <= moment):
+            return None
+        return found
+
+    def periods(self, limit_id: str) -> list[Totals]:
+        self.flush()
+        rows = self._execute(
+            'SELECT limit_id, start, "end", spent, held, unconfirmed, touched FROM periods'
+            " WHERE limit_id = ? ORDER BY start",
+            (limit_id,),
+        )
+        return [_totals(row) for row in rows]
+
+    def models(self, limit_id: str, start: datetime) -> dict[str, Nanos]:
+        self.flush()
+        rows = self._execute(
+            "SELECT model, spent FROM models WHERE limit_id = ? AND start = ? AND spent <> 0",
+            (limit_id, to_micros(start)),
+        )
+        return dict(rows.fetchall())
+
+    def open_period(self, totals: Totals) -> None:
+        self.flush()
+        self._execute("INSERT INTO periods VALUES (?, ?, ?, ?, ?, ?, ?)", _period_row(totals))
+        self._currents.pop(totals.limit_id, None)
+        current = self.current(totals.limit_id)
+        owner = self._owner(totals.limit_id)
+        if current is not None and owner is not None:
+            self._put_due(owner, current)
+
+    def put_totals(self, totals: Totals) -> None:
+        key = (totals.limit_id, to_micros(totals.start))
+        before = self._totals.get(key)
+        self._totals[key] = totals
+        self._dirty.add(key)
+        if before is None or before.end != totals.end:
+            owner = self._owner(totals.limit_id)
+            current = self.current(totals.limit_id)
+            if owner is not None and current is not None and current.start == totals.start:
+                self._put_due(owner, totals)
+
+    def remove_periods(self, limit_id: str, since: datetime) -> None:
+        self.flush()
+        key = (limit_id, to_micros(since))
+        self._execute("DELETE FROM periods WHERE limit_id = ? AND start >= ?", key)
+        self._execute("DELETE FROM models WHERE limit_id = ? AND start >= ?", key)
+        self._totals.clear()
+        self._currents.clear()
+
+    def put_models(self, limit_id: str, start: datetime, spent: Mapping[str, Nanos]) -> None:
+        self.flush()
+        key = (limit_id, to_micros(start))
+        self._execute("DELETE FROM models WHERE limit_id = ? AND start = ?", key)
+        self._many(
+            "INSERT INTO models VALUES (?, ?, ?, ?)", [(*key, model, nanos) for model, nanos in spent.items()]
+        )
+
+    def add_model(self, limit_id: str, start: datetime, model: str, nanos: Nanos) -> None:
+        key = (limit_id, to_micros(start), model)
+        self._more_spent[key] = self._more_spent.get(key, 0) + nanos
+
+    def due(self, now: datetime) -> list[str]:
+        rows = self._execute(
+            'SELECT DISTINCT user FROM due WHERE project = ? AND "end" <= ? ORDER BY user',
+            (self._project, to_micros(now)),
+        )
+        return [user for (user,) in rows]
+
+    def flush(self) -> None:
+        """Write the sums that changed."""
+        if self._dirty:
+            written = self._many(
+                'UPDATE periods SET "end" = ?, spent = ?, held = ?, unconfirmed = ?, touched = ?'
+                " WHERE limit_id = ? AND start = ?",
+                [(*_period_row(self._totals[key])[2:], *key) for key in self._dirty],
+            ).rowcount
+            assert written == len(self._dirty), "sums are kept in opened periods only"
+            self._dirty.clear()
+        if self._more_spent:
+            self._many(
+                "INSERT INTO models VALUES (?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET spent = spent + excluded.spent",
+                [(*key, nanos) for key, nanos in self._more_spent.items()],
+            )
+            self._more_spent.clear()
+
+    def _keep(self, row: Row | None, *, current: bool = False) -> Totals | None:
+        """A row as read, unless a newer one of the same period waits to be written."""
+        if row is None:
+            return None
+        key: tuple[str, int] = (row[0], row[1])
+        found = self._totals.get(key)
+        if found is None:
+            found = self._totals[key] = _totals(row)
+        if current:
+            self._currents[key[0]] = key[1]
+        return found
+
+    def _owner(self, limit_id: str) -> str | None:
+        row = self._execute("SELECT user FROM limits WHERE id = ?", (limit_id,)).fetchone()
+        return None if row is None else row[0]
+
+    def _put_due(self, user: str, current: Totals) -> None:
+        if current.end is None:
+            self._execute("DELETE FROM due WHERE limit_id = ?", (current.limit_id,))
+        else:
+            self._execute(
+                "INSERT OR REPLACE INTO due VALUES (?, ?, ?, ?)",
+                (current.limit_id, self._project, user, to_micros(current.end)),
+            )
+
+    # Holds
+
+    def hold(self, hold_id: str) -> Hold | None:
+        row = self._execute(
+            "SELECT id, path_id, model, nanos, at, lease_id, unconfirmed, terms FROM holds"
+            " WHERE project = ? AND id = ?",
+            (self._project, hold_id),
+        ).fetchone()
+        return None if row is None else self._hold(row)
+
+    def holds(self, *, lease_id: str | None = None) -> list[Hold]:
+        rows = self._execute(
+            "SELECT id, path_id, model, nanos, at, lease_id, unconfirmed, terms FROM holds"
+            " WHERE project = ? ORDER BY at, id",
+            (self._project,),
+        ).fetchall()
+        return [self._hold(row) for row in rows if lease_id is None or row[5] == lease_id]
+
+    def put_hold(self, hold: Hold) -> None:
+        self._execute(
+            "INSERT OR REPLACE INTO holds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                self._project,
+                hold.id,
+                self._path_id(hold.path),
+                hold.model,
+                hold.nanos,
+                to_micros(hold.at),
+                hold.lease_id,
+                hold.unconfirmed,
+                _json(hold.terms),
+            ),
+        )
+
+    def remove_hold(self, hold_id: str) -> None:
+        self._execute("DELETE FROM holds WHERE project = ? AND id = ?", (self._project, hold_id))
+
+    def _hold(self, row: Row) -> Hold:
+        hold_id, path_id, model, nanos, at, lease_id, unconfirmed, terms = row
+        return Hold(
+            hold_id,
+            self._path(path_id),
+            model,
+            nanos,
+            from_micros(at),
+            lease_id,
+            bool(unconfirmed),
+            json.loads(terms),
+        )
+
+    # Entries
+
+    def entry(self, entry_id: str) -> Entry | None:
+        row = self._execute(
+            f"SELECT {_ENTRY} FROM entries WHERE project = ? AND id = ?",  # noqa: S608
+            (self._project, entry_id),
+        ).fetchone()
+        return None if row is None else self._entry(row)
+
+    def entries(self, *, user: str | None = None) -> Iterator[Entry]:
+        if user is None:
+            cursor = self._execute(
+                f"SELECT {_ENTRY} FROM entries WHERE project = ? ORDER BY seq",  # noqa: S608
+                (self._project,),
+            )
+        else:
+            cursor = self._execute(
+                f"SELECT {_ENTRY} FROM entries WHERE path_id IN"  # noqa: S608
+                " (SELECT path_id FROM path_members WHERE project = ? AND user = ?) ORDER BY seq",
+                (self._project, user),
+            )
+        while rows := cursor.fetchmany(1_000):
+            for row in rows:
+                yield self._entry(row)
+
+    def append(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            try:
+                self._execute(
+                    "INSERT INTO entries (project, id, kind, path_id, at, recorded_at, nanos, model, detail)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        self._project,
+                        entry.id,
+                        entry.kind,
+                        self._path_id(entry.path),
+                        to_micros(entry.at),
+                        to_micros(entry.recorded_at),
+                        entry.nanos,
+                        entry.model,
+                        _json(entry.detail),
+                    ),
+                )
+            except sqlite3.IntegrityError as error:
+                raise ConflictError(
+                    f"there is an entry {entry.id} already",
+                    hint="give every entry an id of its own",
+                    id=entry.id,
+                ) from error
+
+    def spent(self, user: str, start: datetime, end: datetime | None) -> dict[str, Nanos]:
+        rows = self._execute(
+            "SELECT coalesce(model, ''), sum(nanos) FROM entries WHERE path_id IN"  # noqa: S608
+            " (SELECT path_id FROM path_members WHERE project = ? AND user = ?)"
+            f" AND at >= ? AND (? IS NULL OR at < ?) AND kind IN {_SPENDING} GROUP BY 1",
+            (
+                self._project,
+                user,
+                to_micros(start),
+                end and to_micros(end),
+                end and to_micros(end),
+            ),
+        )
+        return {model: nanos for model, nanos in rows.fetchall() if nanos}
+
+    def _entry(self, row: Row) -> Entry:
+        entry_id, kind, path_id, at, recorded_at, nanos, model, detail = row
+        return Entry(
+            entry_id,
+            kind,
+            self._path(path_id),
+            from_micros(at),
+            from_micros(recorded_at),
+            nanos,
+            model,
+            json.loads(detail),
+        )
+
+    def _path_id(self, names: Names) -> int:
+        known = self._cache.path_ids.get((self._project, names))
+        if known is not None:
+            return known
+        text = json.dumps(names, ensure_ascii=False)
+        row = self._execute(
+            "SELECT id FROM paths WHERE project = ? AND names = ?", (self._project, text)
+        ).fetchone()
+        if row is None:
+            row = self._execute(
+                "INSERT INTO paths (project, names) VALUES (?, ?) RETURNING id", (self._project, text)
+            ).fetchone()
+            self._many(
+                "INSERT INTO path_members VALUES (?, ?, ?)", [(self._project, name, row[0]) for name in names]
+            )
+        if len(self._cache.path_ids) > 10_000:
+            self._cache.path_ids.clear()
+        self._cache.path_ids[self._project, names] = row[0]
+        return int(row[0])
+
+    def _path(self, path_id: int) -> Names:
+        names = self._cache.paths.get(path_id)
+        if names is None:
+            (text,) = self._execute("SELECT names FROM paths WHERE id = ?", (path_id,)).fetchone()
+            if len(self._cache.paths) > 10_000:
+                self._cache.paths.clear()
+            names = self._cache.paths[path_id] = tuple(json.loads(text))
+        return names
+
+    # Leases
+
+    def leases(self) -> list[Lease]:
+        rows = self._execute(
+            "SELECT id, host, pid, started, expires_at FROM leases WHERE project = ? ORDER BY id",
+            (self._project,),
+        ).fetchall()
+        return [
+            Lease(lease_id, Process(host, pid, started), from_micros(expires_at))
+            for lease_id, host, pid, started, expires_at in rows
+        ]
+
+    def put_lease(self, lease: Lease) -> None:
+        process = lease.process
+        self._execute(
+            "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                self._project,
+                lease.id,
+                process.host,
+                process.pid,
+                process.started,
+                to_micros(lease.expires_at),
+            ),
+        )
+
+    def remove_lease(self, lease_id: str) -> None:
+        self._execute("DELETE FROM leases WHERE project = ? AND id = ?", (self._project, lease_id))
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        self.flush()
+        self._execute("SAVEPOINT one")
+        try:
+            yield
+            self.flush()
+        except BaseException:
+            self._totals.clear()
+            self._currents.clear()
+            self._dirty.clear()
+            self._more_spent.clear()
+            self._cache.forget()
+            if not self._connection.in_transaction:
+                # No space, for instance: SQLite has undone everything. What came after would be written
+                # outside of any transaction, so nothing may come after.
+                self._execute = self._many = _refuse
+                raise
+            self._execute("ROLLBACK TO one")
+            self._execute("RELEASE one")
+            raise
+        self._execute("RELEASE one")
+
+
+_ENTRY = "id, kind, path_id, at, recorded_at, nanos, model, detail"
+
+
+def _refuse(*_: object) -> NoReturn:
+    raise StoreError(
+        "the transaction was undone by an error before", hint="nothing of it was written; try it again"
+    )
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    name = getattr(error, "sqlite_errorname", "") or ""
+    return name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
+def _statements(schema: str) -> Iterator[str]:
+    """The statements of a script; a trigger's inner semicolons do not end it."""
+    pending = ""
+    for line in schema.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""
+
+
+def _json(value: Mapping[str, object]) -> str:
+    # Plain ASCII, for text that came in as broken bytes can be kept in no other way.
+    return json.dumps(value, separators=(",", ":")) if value else "{}"
+
+
+def _budget(row: Row, limits: tuple[Limit, ...]) -> Budget:
+    user, parent, frozen, created_at = row
+    return Budget(user, parent, limits, from_micros(created_at), bool(frozen))
+
+
+def _limit(row: Iterable[Any]) -> Limit:
+    limit_id, total, every, unit, timezone, anchor, reset_at = row
+    wall = None if anchor is None else datetime.fromisoformat(anchor)
+    return Limit(
+        limit_id,
+        total,
+        PeriodRule(every, unit, timezone, wall),
+        None if reset_at is None else from_micros(reset_at),
+    )
+
+
+def _totals(row: Row) -> Totals:
+    limit_id, start, end, spent, held, unconfirmed, touched = row
+    return Totals(
+        limit_id,
+        from_micros(start),
+        None if end is None else from_micros(end),
+        spent,
+        held,
+        unconfirmed,
+        None if touched is None else from_micros(touched),
+    )
+
+
+def _period_row(totals: Totals) -> tuple[str, int, int | None, Nanos, Nanos, Nanos, int | None]:
+    return (
+        totals.limit_id,
+        to_micros(totals.start),
+        None if totals.end is None else to_micros(totals.end),
+        totals.spent_nanos,
+        totals.held_nanos,
+        totals.unconfirmed_nanos,
+        None if totals.touched_at is None else to_micros(totals.touched_at),
+    )

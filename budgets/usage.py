@@ -1,0 +1,99 @@
+"""
+What one call used: a count for each unit, each token counted once.
+
+Providers report overlapping totals (cached tokens inside the input, reasoning inside the output).
+Taking those apart is the work of `dialects`; here the units are disjoint, and a total is a sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from budgets.errors import InvalidValueError
+
+# Unit -> what one of it is. The order is the order in which sums are shown.
+UNITS: Mapping[str, str] = {
+    "input": "an input token, read fresh",
+    "cached_input": "an input token read from the provider's cache",
+    "cache_write": "an input token written to the cache (for five minutes, where that is said)",
+    "cache_write_1h": "an input token written to the cache for an hour",
+    "input_audio": "an audio input token",
+    "cached_input_audio": "an audio input token read from the cache",
+    "input_image": "an image input token, where it is counted apart",
+    "output": "an output token of the answer",
+    "reasoning": "an output token of the reasoning before the answer",
+    "output_audio": "an audio output token",
+    "output_image": "an image output token",
+    "requests": "a call, where the call itself has a price",
+    "web_searches": "a web search that the provider ran",
+}
+
+INPUT_UNITS = (
+    "input",
+    "cached_input",
+    "cache_write",
+    "cache_write_1h",
+    "input_audio",
+    "cached_input_audio",
+    "input_image",
+)
+OUTPUT_UNITS = ("output", "reasoning", "output_audio", "output_image")
+
+# No call has used a trillion of anything; a reply that says so is broken.
+MOST_COUNT = 10**12
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """
+    Disjoint counts, in the order of `UNITS`, zeros left out.
+
+    Make one with `Usage.of(input=12, output=5)`; read it with `usage["input"]` (0 where absent).
+    """
+
+    counts: tuple[tuple[str, int], ...]
+    # How the counts were made: `reported`, `tiktoken:o200k_base`, `bound:bytes`, `estimated:...`.
+    how: str = "reported"
+
+    @classmethod
+    def of(cls, *, how: str = "reported", **counts: int) -> Usage:
+        """
+        Counts by unit.
+
+        Raises:
+            InvalidValueError: an unknown unit, or a count that is no whole number from 0 to 10^12.
+        """
+        for unit, count in counts.items():
+            if unit not in UNITS:
+                raise InvalidValueError(f"{unit} is not a unit", hint=f"one of {', '.join(UNITS)}")
+            if type(count) is not int or not 0 <= count <= MOST_COUNT:
+                raise InvalidValueError(
+                    f"the count of {unit} is {count!r}",
+                    hint="counts are whole numbers from 0 to 1,000,000,000,000",
+                )
+        return cls(tuple((unit, counts[unit]) for unit in UNITS if counts.get(unit)), how)
+
+    def __getitem__(self, unit: str) -> int:
+        for name, count in self.counts:
+            if name == unit:
+                return count
+        return 0
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        return iter(self.counts)
+
+    @property
+    def input_tokens(self) -> int:
+        """All that was read: fresh, cached, written to the cache, audio, images."""
+        return sum(count for unit, count in self.counts if unit in INPUT_UNITS)
+
+    @property
+    def output_tokens(self) -> int:
+        """All that was written: the answer, the reasoning, audio, images."""
+        return sum(count for unit, count in self.counts if unit in OUTPUT_UNITS)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: the counts by unit, and `how`."""
+        return {**dict(self.counts), "how": self.how}

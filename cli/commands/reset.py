@@ -1,0 +1,67 @@
+"""`budget reset`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from budgets.errors import BudgetError
+
+from ..booked import Resets
+from ..env import is_terminal
+from ..exits import UsageError
+from ..options import User, Yes
+from ..output import confirm
+from ..session import Session
+
+if TYPE_CHECKING:
+    from budgets.records import Rolled
+
+EXAMPLES = """
+budget reset --user ann
+budget reset --all --yes
+"""
+
+
+def reset(
+    session: Session,
+    user: User = None,
+    everyone: Annotated[bool, typer.Option("--all", help="Every user of the project.")] = False,
+    yes: Yes = False,
+) -> Resets:
+    """
+    Open a new period now.
+
+    What was spent in the old one no longer counts against the limit. Nothing is deleted. Open holds, and
+    what they will cost, stay in the period in which they were made.
+    """
+    if not everyone:
+        names = [session.user(user)]
+    elif user is not None:
+        raise UsageError("--user and --all exclude each other", hint="give one of them")
+    else:
+        names = session.engine.users()
+        _agree(session, len(names), yes)
+    rolled: list[Rolled] = []
+    failed: list[tuple[str, BudgetError]] = []
+    for name in names:
+        try:
+            rolled += session.engine.reset(name)
+        except BudgetError as error:
+            if not everyone:
+                raise
+            failed.append((name, error))
+    return Resets(tuple(rolled), session.env.clock(), failed=tuple(failed))
+
+
+def _agree(session: Session, users: int, yes: bool) -> None:
+    """Everyone's money is given back only when somebody said so."""
+    if yes or not users:
+        return
+    if not (is_terminal(session.env.stdin) and is_terminal(session.env.stderr)):
+        raise UsageError("--all gives money back to every user", hint="add --yes where nobody can be asked")
+    if not confirm(
+        session.env, f"open a new period for {users} users of project {session.settings.project}?"
+    ):
+        raise UsageError("nothing was reset")

@@ -1,0 +1,105 @@
+"""One run of a command: whose store and project it acts on, and for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from .env import Env
+from .exits import UsageError
+from .harmless import shown_name
+from .output import note
+
+if TYPE_CHECKING:
+    from budgets.config import Settings
+    from budgets.engine import Engine
+
+
+class Session:
+    """
+    What a command works with. The store is opened when it is first used, and closed at the end.
+
+    Args:
+        env: The world around.
+        store, project: What the command line says about them, if it does.
+        as_json: The answer is one JSON document.
+        run: Runs another command, in another world, and gives its exit code.
+    """
+
+    def __init__(
+        self,
+        env: Env,
+        *,
+        run: Callable[[Env], int],
+        store: str | None = None,
+        project: str | None = None,
+        as_json: bool = False,
+    ) -> None:
+        self.env = env
+        self.run = run
+        self.as_json = as_json
+        self._store = store
+        self._project = project
+        self._opened = ExitStack()
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        from budgets.config import load_settings
+
+        return load_settings(self.env.environ, store=self._store, project=self._project)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The engine on the store in force."""
+        from budgets.wiring import open_engine
+
+        engine = open_engine(self.settings, clock=self.env.clock)
+        self._opened.callback(engine.store.close)
+        return engine
+
+    def user(self, said: str | None, *, or_only_one: bool = True) -> str:
+        """
+        Whose budget is meant: who was said, else the settings' user, else the project's only one.
+
+        Says on stderr whom it took when nobody was said.
+
+        Args:
+            or_only_one: Whether the project's only user may be meant.
+
+        Raises:
+            UsageError: it cannot be told.
+        """
+        if said is not None:
+            return said
+        found, source = self.settings.user, self.settings.user_from
+        if found is None:
+            users = self.engine.users() if or_only_one else []
+            if len(users) != 1:
+                raise UsageError(
+                    "no user was named",
+                    hint=f"add --user NAME, or set BUDGET_USER{_choice(users)}",
+                )
+            found, source = users[0], f"the only user of project {self.settings.project}"
+        note(self.env, f"user {shown_name(found)}, from {source}")
+        return found
+
+    def same_place(self) -> str:
+        """The options that make another command act on the same store and project."""
+        import shlex
+
+        said = {"--store": self._store, "--project": self._project}
+        return "".join(f" {option} {shlex.quote(value)}" for option, value in said.items() if value)
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._opened.close()
+
+
+def _choice(users: list[str]) -> str:
+    if not users:
+        return ""
+    some = ", ".join(shown_name(user) for user in users[:5])
+    return f"; there {'is' if len(users) == 1 else 'are'} {some}{' ...' if len(users) > 5 else ''}"

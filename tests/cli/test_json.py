@@ -1,0 +1,200 @@
+"""The shape of every JSON document: scripts rely on these names, and a new one is added, never renamed."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Budget
+
+BUDGET = {
+    "user": str,
+    "parent": None,
+    "state": str,
+    "spent_usd": str,
+    "held_usd": str,
+    "unconfirmed_usd": str,
+    "left_usd": str,
+    "left_by": {"user": str, "limit": str},
+    "limits": [
+        {
+            "id": str,
+            "total_usd": str,
+            "every": str,
+            "timezone": str,
+            "period_start": str,
+            "period_end": str,
+            "spent_usd": str,
+            "held_usd": str,
+            "unconfirmed_usd": str,
+            "left_usd": str,
+        }
+    ],
+}
+HOLD = {"id": str, "user": str, "model": str, "held_usd": str, "at": str, "state": str}
+LEFT = {"left_usd": str, "left_by": {"user": str, "limit": str}}
+CHARGE = {
+    "id": str,
+    "user": str,
+    "model": str,
+    "cost_usd": str,
+    "at": str,
+    "how": str,
+    "usage": {"input": int, "how": str},
+    "prices": {"book": str, "model": str, "rows": {"input": str}},
+    "note": None,
+    "repeated": bool,
+    "overruns": [],
+    **LEFT,
+}
+RESETS = {
+    "dry_run": bool,
+    "resets": [{"user": str, "limit_id": str, "spent_usd": str, "period_start": str, "period_end": str}],
+    "failed": [],
+}
+
+
+def shape(value: Any) -> Any:
+    """Names and types of a document; of a list, its first."""
+    if isinstance(value, dict):
+        return {name: shape(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [shape(each) for each in value[:1]]
+    return None if value is None else type(value)
+
+
+@pytest.mark.parametrize(
+    ("argv", "wanted"),
+    [
+        pytest.param(
+            ("create", "--user", "ben", "--total", "1", "--every", "day"),
+            {"created": bool, "budget": BUDGET},
+            id="create",
+        ),
+        pytest.param(("set", "--user", "ann", "--total", "9"), {"budget": BUDGET}, id="set"),
+        pytest.param(("status",), {"project": str, "projects": [str], "budgets": [BUDGET]}, id="status"),
+        pytest.param(
+            ("status", "--user", "ann"),
+            {
+                "project": str,
+                "budgets": [{**BUDGET, "path": [str], "models": {"gpt-4o-mini": str}, "holds": [HOLD]}],
+            },
+            id="status of one",
+        ),
+        pytest.param(
+            ("cost", "--user", "ann"),
+            {
+                "user": str,
+                "spent_usd": str,
+                "models": {"gpt-4o-mini": str},
+                "period_start": str,
+                "period_end": str,
+            },
+            id="cost",
+        ),
+        pytest.param(("list-users",), {"project": str, "users": [str]}, id="list-users"),
+        pytest.param(
+            ("projected", "--user", "ann", "--model", "gpt-4o-mini", "--prompt", "hello"),
+            {
+                "user": str,
+                "model": str,
+                "provider": str,
+                "input_tokens": int,
+                "input_tokens_most": int,
+                "counted": str,
+                "prompt_cost_usd": str,
+                "projected_usd": str,
+                "most_usd": str,
+                "output_limit": int,
+                "output_limited_by": str,
+                "fits": bool,
+                "affordable_output_tokens": int,
+                "bounded": bool,
+                "unbounded_by": [],
+                **LEFT,
+                "refusal": None,
+            },
+            id="projected",
+        ),
+        pytest.param(
+            ("charge", "--user", "ann", "--model", "gpt-4o-mini", "--input-tokens", "1"), CHARGE, id="charge"
+        ),
+        pytest.param(("reset", "--user", "ann"), {**RESETS}, id="reset"),
+        pytest.param(("reset-due",), {**RESETS, "resets": []}, id="reset-due"),
+        pytest.param(("holds",), {"holds": [HOLD]}, id="holds"),
+        pytest.param(
+            ("holds", "release", "call-1"),
+            {"id": str, "user": str, "model": str, "released_usd": str, **LEFT},
+            id="holds release",
+        ),
+        pytest.param(
+            ("holds", "settle", "call-1", "--amount", "1"),
+            {**CHARGE, "usage": None, "prices": None},
+            id="holds settle",
+        ),
+        pytest.param(
+            ("check",),
+            {"budgets": int, "periods": int, "entries": int, "holds": int, "faults": []},
+            id="check",
+        ),
+        pytest.param(
+            ("prices", "set", "m", "--free"),
+            {"model": str, "provider": None, "free": bool, "from": None, "file": str},
+            id="prices set",
+        ),
+        pytest.param(
+            ("prices", "show", "gpt-4o-mini"),
+            {
+                "model": str,
+                "provider": str,
+                "book": str,
+                "free": bool,
+                "context_window": int,
+                "max_output_tokens": int,
+                "prices": [
+                    {"unit": str, "price_usd": str, "per": int, "above_input_tokens": int, "source": str}
+                ],
+            },
+            id="prices show",
+        ),
+    ],
+)
+def test_a_document_has_these_names(
+    budget: Budget, held: Callable[..., None], argv: tuple[str, ...], wanted: dict[str, Any]
+) -> None:
+    budget.done("create", "--user", "ann", "--total", "10", "--every", "month")
+    budget.done("charge", "--user", "ann", "--model", "gpt-4o-mini", "--output-tokens", "1")
+    held("ann", 2)
+    ended = budget.done(*argv, "--json")
+    assert ended.err == ""
+    document = ended.document
+    assert document.pop("schema") == 1
+    assert document.pop("command") == " ".join(word for word in argv[:2] if word.isalpha() or word == argv[0])
+    assert shape(document) == wanted
+    assert list(document) == list(wanted)
+
+
+def test_what_nothing_limits_is_null(budget: Budget) -> None:
+    budget.done("create", "--user", "ann")
+    found = budget.done("status", "--json").document["budgets"][0]
+    assert (found["left_usd"], found["left_by"], found["limits"]) == (None, None, [])
+    assert found["spent_usd"] == "0.00"
+
+
+def test_money_is_text_and_exact(budget: Budget) -> None:
+    budget.done("create", "--user", "ann", "--total", "1000000000")
+    budget.done("charge", "--amount", "0.000000001")
+    text = budget.done("status", "--json").out
+    found = json.loads(text)["budgets"][0]
+    assert (found["spent_usd"], found["left_usd"]) == ("0.000000001", "999999999.999999999")
+
+
+def test_moments_end_with_z(budget: Budget) -> None:
+    budget.done("create", "--user", "ann", "--total", "1", "--every", "day", "--timezone", "Asia/Tokyo")
+    limit = budget.done("status", "--json").document["budgets"][0]["limits"][0]
+    assert (limit["period_start"], limit["period_end"]) == ("2026-11-21T15:00:00Z", "2026-11-22T15:00:00Z")

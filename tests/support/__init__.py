@@ -1,0 +1,1 @@
+"""What several tests share: stores to try, processes that end on demand, engines put together."""
