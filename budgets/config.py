@@ -7,7 +7,6 @@ Nothing is read at import.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,13 +129,23 @@ def _data_folder() -> Path:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text("utf-8"))
+        text = file.read_text("utf-8")
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(
-            f"{file} cannot be read: {error}", hint="mend the file or move it away", file=str(file)
-        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(file, error) from error
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: Exception) -> ConfigError:
+    return ConfigError(
+        f"{file} cannot be read: {error}", hint="mend the file or move it away", file=str(file)
+    )
 
 
 def _text(value: Any, source: str | None) -> str:
@@ -146,7 +155,12 @@ def _text(value: Any, source: str | None) -> str:
 
 
 def _path(value: Any, source: str | None) -> Path:
-    return Path(_text(value, source)).expanduser()
+    try:
+        return Path(_text(value, source)).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"{source} has {value!r}, and there is no such home folder", hint="write the path out"
+        ) from error
 
 
 def _choice(value: Any, source: str | None, *, choices: tuple[str, ...]) -> str:

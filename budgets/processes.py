@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from functools import cache
 from pathlib import Path
 
@@ -48,8 +47,11 @@ def _host() -> str:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         namespace = Path("/proc/self/ns/pid").readlink().name
     except OSError:
-        return socket.gethostname()
-    return f"{socket.gethostname()}/{boot}/{namespace}"
+        import platform
+
+        return platform.node()
+    # A file of this host's own kernel was read, so this is a system that has `uname`.
+    return f"{os.uname().nodename}/{boot}/{namespace}"
 
 
 def _started(pid: int) -> str:

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
@@ -142,7 +140,7 @@ class SqliteStore:
                         path=str(self.path),
                     ) from error
             # Chance keeps writers from meeting again and again; it is no secret.
-            time.sleep(nap * random.random())  # noqa: S311
+            time.sleep(nap * os.urandom(1)[0] / 255)
             nap = min(nap * 2, _LONGEST_NAP_SECONDS)
 
     def _connected(self) -> sqlite3.Connection:
@@ -219,6 +217,8 @@ class SqliteStore:
         try:
             self._begin(connection)
             if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+                from importlib import resources
+
                 schema = resources.files("budgets.stores").joinpath("schema/001.sql").read_text("utf-8")
                 for statement in _statements(schema):
                     connection.execute(statement)
