@@ -11,7 +11,7 @@ import json
 import random
 import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -38,6 +38,12 @@ from budgets.usage import Usage
 
 # An error body is shown, not stored: this much of it tells what is wrong.
 _MOST_ERROR_BYTES = 64 * 1024
+
+# Not reached, too many requests, overloaded. After another failure a provider may have worked already.
+_TRIED_AGAIN = frozenset({None, 429, 503, 529})
+
+# A provider that wants a longer pause is not waited for.
+_LONGEST_PAUSE_SECONDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +105,21 @@ def quote(engine: Engine, request: Request) -> tuple[Ask, Quote]:
 
 
 def priced(
-    engine: Engine, reported: Reported, *, asked: str | None, provider: str | None, at: datetime
+    engine: Engine,
+    reported: Reported,
+    *,
+    asked: str | None,
+    provider: str | None,
+    at: datetime | None = None,
+    asked_decides: bool = False,
 ) -> Charge:
     """
     What a reply cost, ready to be charged: summed over every model that worked on it, rounded once.
 
     The model that served decides if it has a price, else the one that was asked for.
+
+    Args:
+        asked_decides: The other way round: a server of one's own may name what it serves as it likes.
 
     Raises:
         UnknownPriceError: a model, a unit or the service tier has no price. Nothing is left out.
@@ -120,14 +135,15 @@ def priced(
     def found(usage: Usage, *names: str | None) -> pricing.Cost:
         known = [name for name in names if name]
         for name in known[:-1]:
-            # Local servers and gateways name what they serve as they like; then the price asked for holds.
+            # Gateways, too, name what they serve as they like; then the other name's price holds.
             with suppress(UnknownPriceError):
                 return engine.cost(usage, model=name, provider=provider, tier=reported.service_tier, at=at)
         return engine.cost(usage, model=known[-1], provider=provider, tier=reported.service_tier, at=at)
 
     if not (reported.model or asked):
         raise UnreadableReplyError("the reply does not name its model", hint="say which with --model")
-    first = found(reported.usage, reported.model, asked)
+    names = (asked, reported.model) if asked_decides else (reported.model, asked)
+    first = found(reported.usage, *names)
     others = [found(usage, model) for model, usage in reported.others]
     pins = first.pins()
     if others:
@@ -152,6 +168,8 @@ async def complete(
     on_text: Callable[[str], None] = lambda _: None,
     on_broken_off: Callable[[str], None] = lambda _: None,
     patience_seconds: float = 0,
+    retries: int = 0,
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Outcome:
     """
     Make one call under the user's budget.
@@ -163,6 +181,9 @@ async def complete(
         on_text: Gets the answer's text as it arrives.
         on_broken_off: Is told, in words, what was booked when this is cancelled or *on_text* raises.
         patience_seconds: How long to wait where only running calls stand in the way.
+        retries: How often to try again where nothing can have been charged: the provider was not
+            reached, or said that it is too busy. The hold stays meanwhile.
+        pause: Waits between tries, for so many seconds.
 
     Raises:
         BudgetExceededError: it does not fit; nothing was sent. `BudgetBusyError`: nor did it after waiting.
@@ -172,7 +193,9 @@ async def complete(
     call = _Call(engine, request)
     await call.hold(patience_seconds)
     with kept_alive(engine):
-        return await call.carry_out(upstream, on_text, on_broken_off)
+        return await call.carry_out(
+            upstream, on_text=on_text, on_broken_off=on_broken_off, retries=retries, pause=pause
+        )
 
 
 class _Call:
@@ -184,6 +207,10 @@ class _Call:
         self._dialect = request.dialect
         self._ask, self._quote = quote(engine, request)
         self._held: Held | None = None
+        # What has come of it: nothing, a status that is no refusal, some of a stream.
+        self._answered = False
+        self._reader: StreamReader | None = None
+        self._tries = 0
 
     @property
     def _hold_id(self) -> str:
@@ -218,27 +245,30 @@ class _Call:
                 return
 
     async def carry_out(
-        self, upstream: Upstream, on_text: Callable[[str], None], on_broken_off: Callable[[str], None]
+        self,
+        upstream: Upstream,
+        *,
+        on_text: Callable[[str], None],
+        on_broken_off: Callable[[str], None],
+        retries: int,
+        pause: Callable[[float], Awaitable[None]],
     ) -> Outcome:
         """Send it and write down what became of it."""
         outgoing = self._outgoing()
-        reader = self._dialect.read_stream() if self._ask.stream else None
-        answered = False
         try:
-            async with upstream.send(outgoing) as answer:
-                if answer.status >= 400:
-                    raise await self._refused(answer)
-                answered = True
-                if reader is None or "event-stream" not in answer.headers.get("content-type", ""):
-                    reported = self._read_plain(await answer.read())
-                    on_text(reported.text)
-                else:
-                    async for piece in answer.chunks:
-                        on_text(reader.feed(piece))
-                    reported = reader.reported()
+            while True:
+                try:
+                    reported = await self._answer(upstream, outgoing, on_text)
+                    break
+                except ProviderError as error:
+                    wait = self._may_try_again(error, self._tries) if self._tries < retries else None
+                    if wait is None:
+                        raise
+                self._tries += 1
+                await pause(wait)
         except ProviderError as error:
-            if answered or error.values.get("charged_possible"):
-                booked = self._broken_off(reader if answered else None, error.message)
+            if self._answered or error.values.get("charged_possible"):
+                booked = self._broken_off(error.message)
                 raise ProviderError(error.message, hint=booked, **error.values) from error
             self._engine.release(self._hold_id, reason=error.message)
             raise
@@ -246,9 +276,36 @@ class _Call:
             raise self._doubted(error) from error
         except BaseException as error:
             # Cancelled, or a broken pipe of our own: what was received is charged before anything else.
-            on_broken_off(self._broken_off(reader if answered else None, type(error).__name__))
+            on_broken_off(self._broken_off(type(error).__name__))
             raise
         return self._settle(reported)
+
+    async def _answer(
+        self, upstream: Upstream, outgoing: OutgoingCall, on_text: Callable[[str], None]
+    ) -> Reported:
+        async with upstream.send(outgoing) as answer:
+            if answer.status >= 400:
+                raise await self._refused(answer)
+            self._answered = True
+            if not self._ask.stream or "event-stream" not in answer.headers.get("content-type", ""):
+                reported = self._read_plain(await answer.read())
+                on_text(reported.text)
+                return reported
+            self._reader = self._dialect.read_stream()
+            async for piece in answer.chunks:
+                on_text(self._reader.feed(piece))
+            return self._reader.reported()
+
+    def _may_try_again(self, error: ProviderError, tries: int) -> float | None:
+        """How many seconds to wait before another try; `None`: none, or something may have been charged."""
+        if self._answered or error.values.get("charged_possible") is not False:
+            return None
+        if error.values["status"] not in _TRIED_AGAIN:
+            return None
+        said = error.values.get("retry_after_seconds")
+        if said is not None:
+            return float(said) if said <= _LONGEST_PAUSE_SECONDS else None
+        return float(2**tries) * (0.5 + random.random() / 2)  # noqa: S311 - chance is enough
 
     def _outgoing(self) -> OutgoingCall:
         request = self._request
@@ -270,18 +327,24 @@ class _Call:
 
     async def _refused(self, answer: Answer) -> ProviderError:
         """The provider's own words. A call that it refuses is not billed."""
-        words = self._dialect.read_error(await answer.read(at_most=_MOST_ERROR_BYTES))
-        retry_after = answer.headers.get("retry-after")
+        try:
+            words = self._dialect.read_error(await answer.read(at_most=_MOST_ERROR_BYTES))
+        except ProviderError as error:
+            words = error.message
+        after = answer.headers.get("retry-after", "")
+        # It may also be a date, which tells a person no more than "later".
+        seconds = int(after) if after.isascii() and after.isdigit() else None
         again = answer.status == 429 or answer.status >= 500
         return ProviderError(
             f"{self._request.provider.id} answered {answer.status}: {words}",
             hint=(
-                "nothing was charged; try again" + (f" in {retry_after} seconds" if retry_after else " later")
+                "nothing was charged; try again" + (" later" if seconds is None else f" in {seconds} seconds")
                 if again
                 else "nothing was charged; mend the request, the model's name or the key"
             ),
             provider=self._request.provider.id,
             status=answer.status,
+            retry_after_seconds=seconds,
             charged_possible=False,
         )
 
@@ -312,14 +375,14 @@ class _Call:
             receipt, self._quote, reported, limit if reached else None, reached or not reported.finished
         )
 
-    def _broken_off(self, reader: StreamReader | None, why: str) -> str:
+    def _broken_off(self, why: str) -> str:
         """
         Charge what came; where that does not tell what it cost, keep the hold, unconfirmed.
 
         Gives what was booked, in words.
         """
         try:
-            reported = reader.reported() if reader is not None else None
+            reported = self._reader.reported() if self._reader is not None else None
             if reported is None or self._thinks_unseen() or _told_nothing(reported):
                 return self._unconfirmed(why)
             usage = reported.usage
@@ -363,6 +426,7 @@ class _Call:
             asked=self._ask.model,
             provider=self._request.price_provider,
             at=self._held.hold.at,
+            asked_decides=self._request.provider.local,
         )
 
     def _doubted(self, error: BudgetError) -> BudgetError:

@@ -36,6 +36,8 @@ Words: TypeAlias = Annotated[
     list[str] | None,
     typer.Argument(metavar="PROMPT", help="What to say, in quotes; else it is read from stdin."),
 ]
+# Where nothing can have been charged: the provider was not reached, or is too busy.
+_RETRIES = 2
 _BOTH_FORMS = 'a completion: `budget wrap --model NAME "prompt"`; a program: `budget wrap -- COMMAND`'
 
 
@@ -149,7 +151,8 @@ def wrap(
 
     The most it can cost is held before it leaves, and what it did cost is charged when it is done. The
     answer goes to stdout; tokens, cost, and what is left to stderr. The provider's key is read from its
-    usual environment variable. Refused: exit code 3, nothing was sent. Busy after --patience: 75.
+    usual environment variable. A provider that is not reached or too busy is tried twice more. Refused: exit
+    code 3, nothing was sent. Busy after --patience: 75.
     """
     _refuse_program(session.env, model)
     streams = stream if stream is not None else is_terminal(session.env.stdout) and not session.as_json
@@ -303,6 +306,7 @@ def _completed(session: Session, request: calls.Request, patience: float) -> Wra
                 on_text=hear,
                 on_broken_off=lambda booked: note(env, f"broken off: {booked}"),
                 patience_seconds=patience,
+                retries=_RETRIES,
             )
 
     try:

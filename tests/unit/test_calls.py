@@ -312,3 +312,54 @@ def test_nothing_that_was_said_is_stored(engine: Engine, tmp_path: Path) -> None
     kept = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     for secret in (b"Tell me about holds", b"sk-secret", b"This answer is simulated"):
         assert secret not in kept
+
+
+def naps() -> tuple[list[float], Any]:
+    """Pauses that take no time, and how long they were to be."""
+    taken: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        taken.append(seconds)
+
+    return taken, pause
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(Fault(unreachable=True), id="not-reached"),
+        pytest.param(Fault(status=429), id="too-many"),
+        pytest.param(Fault(status=503), id="unavailable"),
+        pytest.param(Fault(status=529), id="overloaded"),
+    ],
+)
+def test_a_try_that_cost_nothing_is_made_again(engine: Engine, fault: Fault) -> None:
+    taken, pause = naps()
+    outcome = make(engine, request_of("openai", "gpt-4o-mini"), fault, fault, retries=2, pause=pause)
+    assert len(taken) == 2
+    assert totals(engine).spent_nanos == outcome.receipt.nanos
+    assert [entry.kind for entry in engine.entries("ann") if entry.kind in ("charge", "released")] == [
+        "charge"
+    ]
+
+
+def test_when_every_try_fails_the_hold_is_let_go(engine: Engine) -> None:
+    _, pause = naps()
+    with pytest.raises(ProviderError, match="429"):
+        make(engine, request_of("openai", "gpt-4o-mini"), *[Fault(status=429)] * 3, retries=2, pause=pause)
+    assert totals(engine).taken_nanos == 0
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(Fault(status=400), id="our-fault"),
+        pytest.param(Fault(status=500), id="may-have-worked"),
+        pytest.param(Fault(cut_after_bytes=40), id="broke-off"),
+    ],
+)
+def test_a_try_that_may_have_cost_something_is_not_made_again(engine: Engine, fault: Fault) -> None:
+    taken, pause = naps()
+    with pytest.raises(ProviderError):
+        make(engine, request_of("openai", "gpt-4o-mini"), fault, retries=2, pause=pause)
+    assert taken == []
