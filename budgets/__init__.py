@@ -1,1 +1,144 @@
-"""The spending cap for language-model calls that is true."""
+"""
+The spending cap for language-model calls that is true.
+
+    import budgets
+
+    with budgets.open_engine() as engine:
+        engine.create("ann", budgets.LimitTerms(budgets.parse_usd("10"), budgets.parse_rule("month")))
+        held = engine.hold("ann", budgets.parse_usd("0.40"), model="gpt-4o-mini")
+        engine.settle(held.hold.id, budgets.Charge(budgets.parse_usd("0.12"), "gpt-4o-mini"))
+
+Each name is loaded when it is first used: importing this opens no file and loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from budgets import errors as errors
+    from budgets.clock import FixedClock as FixedClock
+    from budgets.clock import utc_now as utc_now
+    from budgets.engine import Change as Change
+    from budgets.engine import Engine as Engine
+    from budgets.engine import LimitTerms as LimitTerms
+    from budgets.errors import BudgetBusyError as BudgetBusyError
+    from budgets.errors import BudgetError as BudgetError
+    from budgets.errors import BudgetExceededError as BudgetExceededError
+    from budgets.money import Nanos as Nanos
+    from budgets.money import format_usd as format_usd
+    from budgets.money import parse_usd as parse_usd
+    from budgets.periods import PeriodRule as PeriodRule
+    from budgets.periods import parse_rule as parse_rule
+    from budgets.ports import Clock
+    from budgets.pricing import PriceBook as PriceBook
+    from budgets.records import ROOT as ROOT
+    from budgets.records import BudgetStatus as BudgetStatus
+    from budgets.records import Charge as Charge
+    from budgets.records import Entry as Entry
+    from budgets.records import Held as Held
+    from budgets.records import Quote as Quote
+    from budgets.records import Receipt as Receipt
+    from budgets.usage import Usage as Usage
+
+# Name -> the module that has it. Its own name: the module itself.
+_HOMES = {
+    "ROOT": "records",
+    "BudgetBusyError": "errors",
+    "BudgetError": "errors",
+    "BudgetExceededError": "errors",
+    "BudgetStatus": "records",
+    "Change": "engine",
+    "Charge": "records",
+    "Engine": "engine",
+    "Entry": "records",
+    "FixedClock": "clock",
+    "Held": "records",
+    "LimitTerms": "engine",
+    "Nanos": "money",
+    "PeriodRule": "periods",
+    "PriceBook": "pricing",
+    "Quote": "records",
+    "Receipt": "records",
+    "Usage": "usage",
+    "errors": "errors",
+    "format_usd": "money",
+    "parse_rule": "periods",
+    "parse_usd": "money",
+    "utc_now": "clock",
+}
+
+__all__ = [
+    "ROOT",
+    "BudgetBusyError",
+    "BudgetError",
+    "BudgetExceededError",
+    "BudgetStatus",
+    "Change",
+    "Charge",
+    "Engine",
+    "Entry",
+    "FixedClock",
+    "Held",
+    "LimitTerms",
+    "Nanos",
+    "PeriodRule",
+    "PriceBook",
+    "Quote",
+    "Receipt",
+    "Usage",
+    "errors",
+    "format_usd",
+    "open_engine",
+    "parse_rule",
+    "parse_usd",
+    "utc_now",
+]
+
+
+def open_engine(
+    store: str | os.PathLike[str] | None = None,
+    *,
+    project: str | None = None,
+    clock: Clock | None = None,
+    grouped: bool = False,
+) -> Engine:
+    """
+    An engine on the same store, and with the same settings, as the command line.
+
+    Close it when it is done with, or use it as a context.
+
+    Args:
+        store: The store's file; `None`: what the environment or the configuration file says.
+        project: The namespace of users; `None`: the same.
+        clock: Asked for the time; `None`: the system's.
+        grouped: Many threads' operations share one commit, for a server.
+
+    Raises:
+        ConfigError: a setting cannot be used.
+    """
+    from budgets.clock import utc_now
+    from budgets.config import load_settings
+    from budgets.wiring import open_engine as wired
+
+    settings = load_settings(
+        os.environ, store=os.fspath(store) if store is not None else None, project=project
+    )
+    return wired(settings, clock=clock or utc_now, grouped=grouped)
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f"{__name__}.{home}")
+    found = module if name == home else getattr(module, name)
+    # The next use finds it without asking here.
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

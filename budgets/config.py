@@ -8,7 +8,7 @@ Nothing is read at import.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -27,6 +27,7 @@ VARIABLES: Mapping[str, str] = {
     "durability": "BUDGET_DURABILITY",
     "default_output_tokens": "BUDGET_DEFAULT_OUTPUT_TOKENS",
     "patience_seconds": "BUDGET_PATIENCE_SECONDS",
+    "on_threshold": "BUDGET_ON_THRESHOLD",
 }
 
 
@@ -51,8 +52,15 @@ class Settings:
     default_output_tokens: int = 8_192
     # How long a call may wait for running calls to settle.
     patience_seconds: int = 30
-    # Where `user` came from, in words.
-    user_from: str | None = None
+    # Who is told of a threshold: a program by its arguments, or a web address; `None`: nobody but the caller.
+    on_threshold: tuple[str, ...] | str | None = None
+    # Setting -> where its value came from, in words; those that are missing have their default.
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def user_from(self) -> str | None:
+        """Where `user` came from, in words."""
+        return self.sources.get("user")
 
 
 def load_settings(
@@ -69,8 +77,24 @@ def load_settings(
     Raises:
         ConfigError: the file cannot be read, or a value cannot be used.
     """
-    file = _file(environ)
-    written = _read(file)
+    file = settings_file(environ)
+    return settings_of(parse(read_text(file), file), file, environ, store=store, project=project)
+
+
+def settings_of(
+    written: Mapping[str, Any],
+    file: Path,
+    environ: Mapping[str, str],
+    *,
+    store: str | None = None,
+    project: str | None = None,
+) -> Settings:
+    """
+    The settings, were *written* in the file.
+
+    Raises:
+        ConfigError: a value cannot be used, or there is no such setting.
+    """
     unknown = sorted(set(written) - set(VARIABLES))
     if unknown:
         raise ConfigError(
@@ -79,14 +103,18 @@ def load_settings(
             file=str(file),
         )
 
+    sources: dict[str, str] = {}
+
     def value(name: str, said: str | None = None) -> tuple[Any, str] | tuple[None, None]:
         if said is not None:
-            return said, "the command line"
-        if environ.get(VARIABLES[name]):
-            return environ[VARIABLES[name]], VARIABLES[name]
-        if name in written:
-            return written[name], str(file)
-        return None, None
+            found, sources[name] = said, "the command line"
+        elif environ.get(VARIABLES[name]):
+            found, sources[name] = environ[VARIABLES[name]], VARIABLES[name]
+        elif name in written:
+            found, sources[name] = written[name], str(file)
+        else:
+            return None, None
+        return found, sources[name]
 
     chosen_store, store_from = value("store", store)
     chosen_project, project_from = value("project", project)
@@ -98,7 +126,6 @@ def load_settings(
         else _data_folder() / "budgets.sqlite",
         project=_text(chosen_project, project_from) if chosen_project is not None else DEFAULT_PROJECT,
         user=_text(user, user_from) if user is not None else None,
-        user_from=user_from,
         prices=_path(prices, prices_from) if prices is not None else file.parent / "prices.toml",
         file=file,
         on_expiry=cast(
@@ -110,10 +137,13 @@ def load_settings(
         ),
         default_output_tokens=_whole(*value("default_output_tokens"), default=8_192, least=1),
         patience_seconds=_whole(*value("patience_seconds"), default=30, least=0),
+        on_threshold=_program_or_address(*value("on_threshold")),
+        sources=sources,
     )
 
 
-def _file(environ: Mapping[str, str]) -> Path:
+def settings_file(environ: Mapping[str, str]) -> Path:
+    """The configuration file that is looked for; it need not exist."""
     if environ.get("BUDGET_CONFIG"):
         return Path(environ["BUDGET_CONFIG"]).expanduser()
     import platformdirs
@@ -127,13 +157,30 @@ def _data_folder() -> Path:
     return Path(platformdirs.user_data_dir(APP, appauthor=False))
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_text(file: Path) -> str:
+    """
+    The configuration file's text with its own line ends; empty when there is no file.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     try:
-        text = file.read_text("utf-8")
+        return file.read_bytes().decode("utf-8")
     except FileNotFoundError:
-        return {}
+        return ""
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(file, error) from error
+
+
+def parse(text: str, file: Path) -> dict[str, Any]:
+    """
+    What the configuration file says.
+
+    Raises:
+        ConfigError: it is not TOML.
+    """
+    if not text:
+        return {}
     import tomllib
 
     try:
@@ -161,6 +208,31 @@ def _path(value: Any, source: str | None) -> Path:
         raise ConfigError(
             f"{source} has {value!r}, and there is no such home folder", hint="write the path out"
         ) from error
+
+
+def _program_or_address(value: Any, source: str | None) -> tuple[str, ...] | str | None:
+    """An address as text; a program as its arguments, which a text is split into as a shell would."""
+    if value is None:
+        return None
+    if isinstance(value, str) and value.lower().startswith(("http://", "https://")):
+        # As `http.client` has it: a space or a line end would be part of the request.
+        if any(character <= " " or character == "\x7f" for character in value):
+            raise ConfigError(f"{source} has {value!r}", hint="an address has no spaces")
+        return value.partition(":")[0].lower() + value[value.index(":") :]
+    if isinstance(value, str):
+        import shlex
+
+        try:
+            value = shlex.split(value)
+        except ValueError as error:
+            raise ConfigError(f"{source} has {value!r}: {error}", hint="close the quotes") from error
+    words = value if isinstance(value, list) and all(isinstance(each, str) for each in value) else []
+    if not words or not words[0] or any("\x00" in each for each in words):
+        raise ConfigError(
+            f"{source} has {value!r} where a program or an address is needed",
+            hint='for instance "notify --budget", ["notify", "--budget"], or "https://example.com/hook"',
+        )
+    return tuple(words)
 
 
 def _choice(value: Any, source: str | None, *, choices: tuple[str, ...]) -> str:

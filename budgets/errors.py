@@ -7,6 +7,7 @@ Every error that this project raises on purpose.
     ├── UserExistsError                         `create` of a user who has a budget
     ├── BudgetExceededError                     the call does not fit, waiting does not help
     │   ├── BudgetFrozenError                   somebody froze a budget on the path
+    │   ├── BudgetArchivedError                 somebody archived a budget on the path
     │   └── BudgetBusyError                     it would fit once running calls settle: try again
     ├── UnknownPriceError (also LookupError)    a model, or a unit of it, without a price
     ├── UnknownHoldError (also KeyError)        no hold of that id
@@ -16,7 +17,6 @@ Every error that this project raises on purpose.
     ├── ProviderError                           the provider answered 4xx or 5xx, or not at all
     │   └── MissingKeyError                     no key for that provider in the environment
     ├── ConfigError                             a setting that cannot be used
-    ├── MissingExtraError                       an optional dependency that is not installed
     └── StoreError                              the store cannot be read or written
         ├── StoreBusyError                      others kept the store locked for too long: try again
         ├── StoreTooNewError                    the file was written by a newer version
@@ -84,8 +84,8 @@ class BudgetExceededError(BudgetError):
     Raised when a call does not fit and waiting would not help.
 
     `values` has `user` (who asked), `limit_user` and `limit_id` (whose limit binds; `limit_user` is
-    `None` for the project), `total_usd`, `spent_usd`, `held_usd`, `unconfirmed_usd`, `left_usd`,
-    `needed_usd` and `resets_at` (ISO 8601, or `None` when it never resets).
+    `None` for the project), `total_usd`, `boost_usd`, `spent_usd`, `held_usd`, `unconfirmed_usd`,
+    `left_usd`, `needed_usd` and `resets_at` (ISO 8601, or `None` when it never resets).
     """
 
     code = "budget_exceeded"
@@ -95,6 +95,12 @@ class BudgetFrozenError(BudgetExceededError):
     """Raised when a budget on the path is frozen: nothing fits until it is unfrozen."""
 
     code = "budget_frozen"
+
+
+class BudgetArchivedError(BudgetExceededError):
+    """Raised when a budget on the path is archived: nothing fits until it is unarchived."""
+
+    code = "budget_archived"
 
 
 class BudgetBusyError(BudgetExceededError):
@@ -149,12 +155,6 @@ class ConfigError(BudgetError):
     """Raised when a setting, from a file or the environment, cannot be used."""
 
     code = "config_error"
-
-
-class MissingExtraError(BudgetError):
-    """Raised when something needs an extra that is not installed; the hint names it."""
-
-    code = "missing_extra"
 
 
 class StoreError(BudgetError):

@@ -58,6 +58,18 @@ def parse_usd(text: str) -> Nanos:
     return nanos
 
 
+def parse_signed_usd(text: str) -> Nanos:
+    """
+    Read an amount that may be taken away as well: `+0.10`, `-0.25`, `-$1,000.50`, `3`.
+
+    Raises:
+        InvalidValueError: what follows the sign is no amount.
+    """
+    stripped = text.strip()
+    nanos = parse_usd(stripped[1:] if stripped.startswith(("+", "-")) else stripped)
+    return -nanos if stripped.startswith("-") else nanos
+
+
 def _hint_for(text: str) -> str:
     lowered = text.lower().lstrip("+-$")
     if text.startswith("-"):

@@ -21,7 +21,7 @@ from typing import Protocol
 
 from budgets.asks import Ask, Count
 from budgets.money import Nanos
-from budgets.records import Budget, Entry, Hold, Lease, Process, Totals
+from budgets.records import Budget, Entry, Hold, Lease, Process, StoreInfo, Totals
 
 
 class Clock(Protocol):
@@ -99,6 +99,43 @@ class Reading(Protocol):
 
     def spent(self, user: str, start: datetime, end: datetime | None) -> dict[str, Nanos]:
         """By model, the sum of spending entries with *user* on their path and `start <= at < end`."""
+        ...
+
+    def spenders(self, user: str, start: datetime, end: datetime | None) -> dict[str, Nanos]:
+        """The same sum by the user whose call it was."""
+        ...
+
+    def spending(
+        self,
+        user: str,
+        start: datetime,
+        end: datetime | None,
+        *,
+        after: Entry | None = None,
+        count: int,
+    ) -> list[Entry]:
+        """
+        The first *count* of the entries that `spent` sums, by their moment and then by order of writing.
+
+        Args:
+            after: Only those that come after this one, itself one of them.
+        """
+        ...
+
+    def written(
+        self,
+        *,
+        user: str | None = None,
+        after: Entry | None = None,
+        newest_first: bool = False,
+        count: int,
+    ) -> list[Entry]:
+        """
+        The first *count* of the entries that `entries` gives, in the order of writing or its reverse.
+
+        Args:
+            after: Only those that come after this entry of the project, in the order that is asked for.
+        """
         ...
 
     def leases(self) -> list[Lease]:
@@ -190,6 +227,10 @@ class Store(Protocol):
 
     def projects(self) -> list[str]:
         """Every project that has a budget, by name."""
+        ...
+
+    def info(self) -> StoreInfo:
+        """What it is, and how much it keeps."""
         ...
 
     def close(self) -> None:

@@ -23,7 +23,15 @@ ROOT = ""
 Path: TypeAlias = tuple[str, ...]
 
 EntryKind: TypeAlias = Literal[
-    "charge", "correction", "opened", "limit_changed", "expired", "released", "overrun"
+    "charge",
+    "correction",
+    "opened",
+    "limit_changed",
+    "boosted",
+    "threshold",
+    "expired",
+    "released",
+    "overrun",
 ]
 
 # The kinds whose money is spent money. `spent` is the sum of these and of nothing else.
@@ -41,6 +49,12 @@ class Limit:
     rule: PeriodRule
     # When it was last reset by hand: no period reaches back past it.
     reset_at: datetime | None = None
+    # Whole percents, rising: once in each period it is said when so much of it is spent.
+    warn_at: tuple[int, ...] = ()
+
+    def room_nanos(self, totals: Totals) -> Nanos | None:
+        """What may be taken in the period of *totals*: the amount and its boost; `None` for a tally."""
+        return None if self.total_nanos is None else self.total_nanos + totals.boost_nanos
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +68,8 @@ class Budget:
     limits: tuple[Limit, ...]
     created_at: datetime
     frozen: bool = False
+    # No more calls, and seen only by those who ask for it.
+    archived: bool = False
 
     @property
     def caps(self) -> tuple[Limit, ...]:
@@ -79,6 +95,8 @@ class Totals:
     unconfirmed_nanos: Nanos = 0
     # The last moment something was counted here; ledger time never goes back before it.
     touched_at: datetime | None = None
+    # By how much the limit is raised in this period only.
+    boost_nanos: Nanos = 0
 
     @property
     def taken_nanos(self) -> Nanos:
@@ -222,16 +240,18 @@ class Left:
     user: str | None = None
     limit_id: str | None = None
     resets_at: datetime | None = None
+    # The zone of that limit, to say when that is.
+    timezone: str = "UTC"
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Why a call may not be made now. A value: it is raised only at the door."""
 
-    reason: Literal["exceeded", "busy", "frozen"]
+    reason: Literal["exceeded", "busy", "frozen", "archived"]
     user: str
     needed_nanos: Nanos
-    # Whose limit binds; for `frozen`, whose budget is.
+    # Whose limit binds; for `frozen` and `archived`, whose budget is.
     limit_user: str
     limit_id: str | None = None
     total_nanos: Nanos = 0
@@ -239,13 +259,17 @@ class Refusal:
     held_nanos: Nanos = 0
     unconfirmed_nanos: Nanos = 0
     resets_at: datetime | None = None
+    # The zone of the limit that binds.
+    timezone: str = "UTC"
     # Where an output limit could have been lowered and was not: what is left buys fewer than these.
     floor: int | None = None
+    boost_nanos: Nanos = 0
 
     @property
     def left_nanos(self) -> Nanos:
         """What the binding limit has left; may be negative."""
-        return self.total_nanos - self.spent_nanos - self.held_nanos - self.unconfirmed_nanos
+        taken = self.spent_nanos + self.held_nanos + self.unconfirmed_nanos
+        return self.total_nanos + self.boost_nanos - taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +297,31 @@ class Charge:
 
 
 @dataclass(frozen=True, slots=True)
+class Threshold:
+    """A share of a limit that was reached: said once in a period, whoever's call reached it."""
+
+    # The entry that says so.
+    id: str
+    # Whose limit (`ROOT` for the project's), and where it stands now.
+    user: str
+    limit: Limit
+    totals: Totals
+    percent: int
+
+    @property
+    def room_nanos(self) -> Nanos:
+        """The amount and its boost."""
+        room = self.limit.room_nanos(self.totals)
+        assert room is not None, "a tally has no thresholds"
+        return room
+
+    @property
+    def left_nanos(self) -> Nanos:
+        """What the limit has left; may be negative."""
+        return self.room_nanos - self.totals.taken_nanos
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """What a metered call was quoted, what it cost, what is left."""
 
@@ -284,6 +333,8 @@ class Receipt:
     repeated: bool = False
     # Why spent + held stands above limits now: whose, and by how much this charge raised it.
     overruns: tuple[tuple[str, Nanos], ...] = ()
+    # What it was the first to reach in a current period.
+    thresholds: tuple[Threshold, ...] = ()
 
     @property
     def nanos(self) -> Nanos:
@@ -305,10 +356,9 @@ class LimitStatus:
 
     @property
     def left_nanos(self) -> Nanos | None:
-        """Limit − spent − held − unconfirmed; may be negative; `None` for a tally."""
-        if self.limit.total_nanos is None:
-            return None
-        return self.limit.total_nanos - self.totals.taken_nanos
+        """Limit + boost − spent − held − unconfirmed; may be negative; `None` for a tally."""
+        room = self.limit.room_nanos(self.totals)
+        return None if room is None else room - self.totals.taken_nanos
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,3 +405,22 @@ class CheckReport:
     entries: int
     holds: int
     faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """What a store is, and how much it keeps."""
+
+    # `sqlite`, `json`, `memory`.
+    kind: str
+    # `None`: it is no file.
+    path: str | None
+    # On disk, all its files together.
+    size_bytes: int
+    schema: int
+    # Those that have a budget.
+    projects: int
+    users: int
+    # Open and unconfirmed ones.
+    holds: int
+    entries: int

@@ -88,10 +88,9 @@ def gap_period(limit: Limit, moment: datetime, periods: Sequence[Totals]) -> Tot
 
 
 def free_nanos(counter: Counter) -> Nanos | None:
-    """Limit − spent − held − unconfirmed; `None` for a tally."""
-    if counter.limit.total_nanos is None:
-        return None
-    return counter.limit.total_nanos - counter.totals.taken_nanos
+    """Limit + boost − spent − held − unconfirmed; `None` for a tally."""
+    room = counter.limit.room_nanos(counter.totals)
+    return None if room is None else room - counter.totals.taken_nanos
 
 
 def left_over(counters: Iterable[Counter]) -> Left:
@@ -100,7 +99,8 @@ def left_over(counters: Iterable[Counter]) -> Left:
     for counter in counters:
         free = free_nanos(counter)
         if free is not None and (least.nanos is None or free < least.nanos):
-            least = Left(free, counter.user, counter.limit.id, counter.totals.end)
+            limit = counter.limit
+            least = Left(free, counter.user, limit.id, counter.totals.end, limit.rule.timezone)
     return least
 
 
@@ -134,6 +134,8 @@ def admit(user: str, counters: Sequence[Counter], needed: Nanos) -> Refusal | No
         held_nanos=totals.held_nanos,
         unconfirmed_nanos=totals.unconfirmed_nanos,
         resets_at=totals.end,
+        timezone=tightest.limit.rule.timezone,
+        boost_nanos=totals.boost_nanos,
     )
 
 
@@ -153,10 +155,37 @@ def fitted(quote: Quote, left_nanos: Nanos | None) -> Quote:
 
 
 def excess_nanos(limit: Limit, totals: Totals) -> Nanos:
-    """By how much spent + held + unconfirmed stands above the limit; 0 where it does not."""
-    if limit.total_nanos is None:
-        return 0
-    return max(0, totals.taken_nanos - limit.total_nanos)
+    """By how much spent + held + unconfirmed stands above the limit and its boost; 0 where it does not."""
+    room = limit.room_nanos(totals)
+    return 0 if room is None else max(0, totals.taken_nanos - room)
+
+
+def reached(limit: Limit, totals: Totals) -> list[int]:
+    """
+    The thresholds that what is spent has reached, rising. What is only held may still come back.
+
+    Of a limit of nothing, the first nano reaches them all; nothing spent reaches none.
+    """
+    room = limit.room_nanos(totals)
+    if room is None or totals.spent_nanos <= 0:
+        return []
+    return [percent for percent in limit.warn_at if totals.spent_nanos * 100 >= percent * room]
+
+
+def check_thresholds(percents: Iterable[int]) -> tuple[int, ...]:
+    """
+    Whole percents from 1 to 100, each once, rising.
+
+    Raises:
+        InvalidValueError: one of them is outside.
+    """
+    found = sorted(set(percents))
+    wrong = [each for each in found if not 1 <= each <= 100]
+    if wrong:
+        raise InvalidValueError(
+            f"{wrong[0]}% is no threshold of a limit", hint="give whole percents from 1% to 100%"
+        )
+    return tuple(found)
 
 
 def after_last(totals: Totals, now: datetime) -> datetime:

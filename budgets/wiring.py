@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from budgets.clock import utc_now
 from budgets.config import Settings
 from budgets.engine import Engine, EngineSettings
-from budgets.errors import ConfigError
+from budgets.errors import ConfigError, StoreError
 from budgets.ports import Clock, Store
 from budgets.processes import SystemProcesses
+from budgets.records import Threshold
 
 if TYPE_CHECKING:
     from budgets.ports import TokenCounter
     from budgets.pricing import PriceBook
 
 
-def open_engine(settings: Settings, *, clock: Clock = utc_now, grouped: bool = False) -> Engine:
+def open_engine(
+    settings: Settings,
+    *,
+    clock: Clock = utc_now,
+    grouped: bool = False,
+    on_threshold: Callable[[Threshold], None] | None = None,
+) -> Engine:
     """
     An engine on the store that *settings* name.
 
@@ -26,6 +35,7 @@ def open_engine(settings: Settings, *, clock: Clock = utc_now, grouped: bool = F
 
     Args:
         grouped: Many threads' operations share one commit (`budgets.writer`), for a server or a gateway.
+        on_threshold: Is told of each threshold that a charge reaches, for instance `budgets.notices`.
     """
     store = open_store(settings)
 
@@ -59,13 +69,53 @@ def open_engine(settings: Settings, *, clock: Clock = utc_now, grouped: bool = F
             durable_holds=settings.durability == "power",
         ),
         runner=runner,
+        on_threshold=on_threshold,
     )
 
 
 def open_store(settings: Settings) -> Store:
-    """The store of that path; SQLite is the only kind for now."""
-    if "://" in str(settings.store) or str(settings.store).startswith(("http:", "https:")):
-        raise ConfigError(f"{settings.store} is not a file", hint="give the path of a store's file")
+    """The store of these settings."""
+    return open_store_at(settings.store)
+
+
+def open_store_at(path: Path) -> Store:
+    """
+    The store of that path: a JSON store where it ends in `.json`, else SQLite.
+
+    Raises:
+        ConfigError: it is the address of something else than a file.
+        StoreError: there is a store of the other kind.
+    """
+    if "://" in str(path) or str(path).startswith(("http:", "https:")):
+        raise ConfigError(f"{path} is not a file", hint="give the path of a store's file")
+    is_json = path.suffix.lower() == ".json"
+    _check_kind(path, is_json=is_json)
+    if is_json:
+        from budgets.stores.json_file import JsonStore
+
+        return JsonStore(path)
     from budgets.stores.sqlite import SqliteStore
 
-    return SqliteStore(settings.store)
+    return SqliteStore(path)
+
+
+# How the files of each kind begin. Loading both kinds in order to ask them would cost every command.
+_SQLITE = b"SQLite format 3\0"
+_JSON = b'{\n  "format": "budget store"'
+
+
+def _check_kind(path: Path, *, is_json: bool) -> None:
+    """A file that is there must be of the kind that its name says."""
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(max(len(_SQLITE), len(_JSON)))
+    except OSError:
+        # It is missing, or it cannot be read: the store itself says so, and what to do.
+        return
+    if beginning.startswith(_SQLITE if is_json else _JSON):
+        kind, other = ("SQLite", "another ending than .json") if is_json else ("JSON", "the ending .json")
+        raise StoreError(
+            f"{path} is a {kind} store, and its name says it is not",
+            hint=f"give the file a name with {other}",
+            path=str(path),
+        )

@@ -7,10 +7,16 @@ import sys
 
 def main() -> None:
     """Run the command that the process was started with, and end the process with its exit code."""
-    from .app import run
     from .env import Env
 
-    sys.exit(run(Env.of_process()))
+    env = Env.of_process()
+    if env.argv[:1] == ("__complete",):
+        from .completing import complete
+
+        sys.exit(complete(env))
+    from .app import run
+
+    sys.exit(run(env))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .exits import DONE, FAILED, PARTLY
-from .results import Result, error_document, iso_or_none, left_document
+from .results import Result, error_document, iso_or_none, left_document, threshold_documents
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -41,6 +41,7 @@ class Charged(Result):
             "overruns": [
                 {"user": user or None, "over_usd": format_usd(nanos)} for user, nanos in self.receipt.overruns
             ],
+            "thresholds": threshold_documents(self.receipt),
             **left_document(self.receipt.left),
         }
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from time import sleep
 from typing import TYPE_CHECKING, TextIO
 
 from budgets.clock import utc_now
@@ -31,6 +32,8 @@ class Env:
     clock: Clock = utc_now
     # What makes the way to providers; `None`: HTTP.
     upstream: Callable[[], Upstream] | None = None
+    # Lets so many seconds pass.
+    wait: Callable[[float], None] = sleep
 
     @classmethod
     def of_process(cls) -> Env:
@@ -56,6 +59,19 @@ class Env:
                 # Terminals of editors have no size, and those in memory no descriptor.
                 columns = _USUAL_WIDTH
         return max(NARROWEST, min(WIDEST, columns))
+
+    @property
+    def height(self) -> int | None:
+        """How many lines a person sees at once; `None`: nobody looks, or nobody knows."""
+        said = self.environ.get("LINES", "")
+        if not is_terminal(self.stdout):
+            return None
+        if said.isascii() and said.isdigit() and int(said) > 0:
+            return int(said)
+        try:
+            return os.get_terminal_size(self.stdout.fileno()).lines or None
+        except (OSError, ValueError):
+            return None
 
     @property
     def drawn(self) -> bool:

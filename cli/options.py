@@ -63,6 +63,17 @@ Anchor: TypeAlias = Annotated[
 Parent: TypeAlias = Annotated[
     str | None, typer.Option("--parent", metavar="NAME", help="Whose limits hold as well.")
 ]
+Archived: TypeAlias = Annotated[bool, typer.Option("--archived", help="Archived budgets as well.")]
+Under: TypeAlias = Annotated[
+    str | None, typer.Option("--under", metavar="NAME", help="This budget and all below it.")
+]
+Since: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--since", metavar="DAY", help="From this day or moment on, for instance 2026-11-01."),
+]
+Until: TypeAlias = Annotated[
+    str | None, typer.Option("--until", metavar="DAY", help="Up to this day or moment, itself not included.")
+]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
@@ -87,6 +98,16 @@ def usd(option: str, text: str | None) -> Nanos | None:
         return parse_usd(text)
 
 
+def signed_usd(option: str, text: str | None) -> Nanos | None:
+    """An amount that may be below zero; `None` where it was not given."""
+    if text is None:
+        return None
+    from budgets.money import parse_signed_usd
+
+    with given_as(option):
+        return parse_signed_usd(text)
+
+
 def count(option: str, text: str | None) -> int | None:
     """A number of tokens or the like; `None` where it was not given."""
     if text is None:
@@ -103,14 +124,14 @@ def count(option: str, text: str | None) -> int | None:
     return int(plain)
 
 
-def moment(option: str, text: str | None) -> datetime | None:
-    """A moment, in UTC where it has no offset; `None` where it was not given."""
+def moment(option: str, text: str | None, *, timezone: str = "UTC") -> datetime | None:
+    """A moment, in *timezone* where it has no offset; `None` where it was not given."""
     if text is None:
         return None
     from budgets.periods import parse_moment
 
     with given_as(option):
-        return parse_moment(text)
+        return parse_moment(text, timezone=timezone)
 
 
 def period_text(every: str | None, duration: str | None) -> str | None:

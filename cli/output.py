@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 _BOLD_RED, _BOLD, _PLAIN = "\x1b[1;31m", "\x1b[1m", "\x1b[0m"
+_HOME, _TO_END_OF_LINE, _TO_END_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
+_NO_WRAP, _WRAP = "\x1b[?7l", "\x1b[?7h"
+_USUAL_HEIGHT = 24
 
 
 def show(result: Result, env: Env, *, as_json: bool) -> None:
@@ -24,8 +27,12 @@ def show(result: Result, env: Env, *, as_json: bool) -> None:
     if as_json:
         _write_json(env, {"schema": SCHEMA, "command": result.command, **result.document()})
         return
-    for block in result.text():
-        _write_block(env, block)
+    lines: Iterable[str] = (line for block in result.text() for line in _block_lines(env, block))
+    if env.height is not None:
+        lines = list(lines)
+    # Nobody looks at the others, and they may be a stream without end: each is written as it comes.
+    if not (isinstance(lines, list) and len(lines) >= (env.height or 0) and _paged(env, lines)):
+        env.stdout.writelines(f"{line}\n" for line in lines)
     # In the order of a terminal, what comes after the answer is read after it.
     env.stdout.flush()
     for message in result.messages():
@@ -64,6 +71,37 @@ def line(env: Env, text: str = "") -> None:
     env.stdout.flush()
 
 
+def redraw(env: Env, result: Result, title: str, *, first: bool) -> None:
+    """
+    The answer of a command in place of the one before, as much of it as the screen takes.
+
+    The first time what is on the screen is scrolled away, not lost.
+    """
+    room = env.height or _USUAL_HEIGHT
+    lines = [harmless(title)]
+    lines += [line for block in result.text() for line in _block_lines(env, block)]
+    lines += [harmless(message) for message in result.messages()]
+    if len(lines) > room:
+        lines[room - 1 :] = [f"... {len(lines) - room + 1:,} more lines; a taller terminal shows them"]
+    begin = "\n" * room if first else ""
+    # A line that is too long is cut by the terminal and does not wrap, which would move all that follows.
+    text = "\n".join(f"{line}{_PLAIN}{_TO_END_OF_LINE}" for line in lines)
+    env.stdout.write(f"{begin}{_HOME}{_NO_WRAP}{text}{_TO_END_OF_SCREEN}{_WRAP}")
+    env.stdout.flush()
+
+
+def rewrite_line(env: Env, text: str) -> None:
+    """One line on stderr in place of the one before."""
+    env.stderr.write(f"\r{harmless(text)}{_TO_END_OF_LINE}")
+    env.stderr.flush()
+
+
+def erase_line(env: Env) -> None:
+    """Wipe out what `rewrite_line` wrote."""
+    env.stderr.write(f"\r{_TO_END_OF_LINE}")
+    env.stderr.flush()
+
+
 def help_text(env: Env, text: str) -> None:
     """A page of help, which is ours and may have many lines."""
     env.stdout.write(text.rstrip("\n") + "\n")
@@ -100,22 +138,49 @@ def _write_json(env: Env, document: Mapping[str, Any]) -> None:
     env.stdout.write(json.dumps(document, indent=2) + "\n")
 
 
-def _write_block(env: Env, block: str | Table) -> None:
+def _block_lines(env: Env, block: str | Table) -> Iterable[str]:
+    """A block as it is written, made harmless, without line ends."""
     if isinstance(block, str):
-        _write_line(env.stdout, block)
-        return
-    lines: Iterable[str]
+        return [harmless(block)]
     if env.drawn:
         from .tables import drawn_lines
 
-        lines = drawn_lines(
-            block, width=env.width or 80, colour=env.coloured(env.stdout), unicode=env.unicode
-        )
-    else:
-        from .tables import plain_lines
+        return drawn_lines(block, width=env.width or 80, colour=env.coloured(env.stdout), unicode=env.unicode)
+    from .tables import plain_lines
 
-        lines = plain_lines(block, width=env.width)
-    env.stdout.writelines(line + "\n" for line in lines)
+    return plain_lines(block, width=env.width)
+
+
+def _paged(env: Env, lines: Iterable[str]) -> bool:
+    """Hand *lines* to the program in PAGER, else to less; whether there was one to take them."""
+    import shlex
+    import signal
+    import subprocess
+
+    words = shlex.split(env.environ.get("PAGER", "less"))
+    if not words or env.environ.get("TERM") == "dumb":
+        return False
+    env.stdout.flush()
+    try:
+        # As git has it: what fits is not paged, colours pass, and the text stays on the screen.
+        pager = subprocess.Popen(  # noqa: S603
+            words,
+            stdin=subprocess.PIPE,
+            stdout=env.stdout,
+            encoding=env.stdout.encoding or "utf-8",
+            errors="backslashreplace",
+            env={"LESS": "FRX", **env.environ},
+        )
+    except OSError:
+        # There is no such program here: everything is shown at once.
+        return False
+    # Ctrl-C is the pager's for as long as it runs.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        pager.communicate("".join(f"{line}\n" for line in lines))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return True
 
 
 def _write_line(stream: TextIO, text: str) -> None:

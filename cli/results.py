@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from budgets.errors import BudgetError
     from budgets.money import Nanos
-    from budgets.records import BudgetStatus, Hold, Left, LimitStatus
+    from budgets.records import Budget, BudgetStatus, Hold, Left, LimitStatus, Receipt
 
     from .tables import Table
 
@@ -60,7 +60,7 @@ def budget_document(status: BudgetStatus) -> dict[str, Any]:
     return {
         "user": budget.user or None,
         "parent": budget.parent or None,
-        "state": "frozen" if budget.frozen else "active",
+        "state": state(budget),
         "spent_usd": format_usd(totals.spent_nanos) if totals else None,
         "held_usd": format_usd(totals.held_nanos) if totals else None,
         "unconfirmed_usd": format_usd(totals.unconfirmed_nanos) if totals else None,
@@ -69,11 +69,17 @@ def budget_document(status: BudgetStatus) -> dict[str, Any]:
     }
 
 
+def state(budget: Budget) -> str:
+    """Whether calls may begin, in a word; public, as documents have it."""
+    return "archived" if budget.archived else "frozen" if budget.frozen else "active"
+
+
 def _limit_document(status: LimitStatus) -> dict[str, Any]:
     limit, totals = status.limit, status.totals
     return {
         "id": limit.id,
         "total_usd": _usd(limit.total_nanos),
+        "boost_usd": format_usd(totals.boost_nanos),
         "every": limit.rule.words(),
         "timezone": limit.rule.timezone,
         **period_document(status),
@@ -81,6 +87,7 @@ def _limit_document(status: LimitStatus) -> dict[str, Any]:
         "held_usd": format_usd(totals.held_nanos),
         "unconfirmed_usd": format_usd(totals.unconfirmed_nanos),
         "left_usd": _usd(status.left_nanos),
+        "warn_at": list(limit.warn_at),
     }
 
 
@@ -96,6 +103,14 @@ def left_document(left: Left) -> dict[str, Any]:
     """What is left over a path, and whose limit says so; null where nothing limits it."""
     by = None if left.nanos is None else {"user": left.user or None, "limit": left.limit_id}
     return {"left_usd": _usd(left.nanos), "left_by": by}
+
+
+def threshold_documents(receipt: Receipt) -> list[dict[str, Any]]:
+    """The thresholds that a charge reached."""
+    return [
+        {"user": each.user or None, "limit_id": each.limit.id, "percent": each.percent}
+        for each in receipt.thresholds
+    ]
 
 
 def hold_document(hold: Hold) -> dict[str, Any]:

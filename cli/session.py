@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from .env import Env
+from .env import Env, is_terminal
 from .exits import UsageError
 from .harmless import shown_name
-from .output import note
+from .output import confirm, note
 
 if TYPE_CHECKING:
     from budgets.config import Settings
     from budgets.engine import Engine
+    from budgets.notices import Notices
+    from budgets.records import Threshold
 
 
 class Session:
@@ -43,6 +45,7 @@ class Session:
         self._store = store
         self._project = project
         self._opened = ExitStack()
+        self._reached: list[Threshold] = []
 
     @cached_property
     def settings(self) -> Settings:
@@ -51,12 +54,18 @@ class Session:
 
         return load_settings(self.env.environ, store=self._store, project=self._project)
 
+    @property
+    def has_store(self) -> bool:
+        """Whether the store's file is there, for those that may not make one."""
+        file = self.settings.store
+        return file.is_file() and file.stat().st_size > 0
+
     @cached_property
     def engine(self) -> Engine:
         """The engine on the store in force."""
         from budgets.wiring import open_engine
 
-        engine = open_engine(self.settings, clock=self.env.clock)
+        engine = open_engine(self.settings, clock=self.env.clock, on_threshold=self._reach)
         self._opened.callback(engine.store.close)
         return engine
 
@@ -93,9 +102,49 @@ class Session:
         said = {"--store": self._store, "--project": self._project}
         return "".join(f" {option} {shlex.quote(value)}" for option, value in said.items() if value)
 
+    def agree(self, question: str, *, needs: str) -> None:
+        """
+        Ask a person whether it may be done.
+
+        Args:
+            question: What is asked.
+            needs: What it does, where nobody can be asked.
+
+        Raises:
+            UsageError: they said no, or nobody can be asked.
+        """
+        if not (is_terminal(self.env.stdin) and is_terminal(self.env.stderr)):
+            raise UsageError(needs, hint="add --yes where nobody can be asked")
+        if not confirm(self.env, question):
+            raise UsageError("nothing was done")
+
     def close(self) -> None:
-        """Let go of the store."""
+        """Let go of the store; then say what thresholds were reached, once the answer is shown."""
         self._opened.close()
+        if not self._reached:
+            return
+        from budgets.notices import sentence
+
+        if not self.as_json:
+            # Who has used 80% has used 50% as well.
+            for each in {each.limit.id: each for each in self._reached}.values():
+                note(self.env, sentence(each))
+        if self._notices is not None:
+            self._notices.finish()
+
+    @cached_property
+    def _notices(self) -> Notices | None:
+        target = self.settings.on_threshold
+        if target is None:
+            return None
+        from budgets.notices import Notices
+
+        return Notices(target, self.settings.project, report=partial(note, self.env))
+
+    def _reach(self, threshold: Threshold) -> None:
+        self._reached.append(threshold)
+        if self._notices is not None:
+            self._notices.send(threshold)
 
 
 def _choice(users: list[str]) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from .harmless import harmless
 
-if TYPE_CHECKING:
-    from rich.text import Text
+# The sixteen colours that every terminal shows readably on its own ground, light or dark.
+_BOLD, _DIM, _RED, _GREEN, _YELLOW, _PLAIN = (f"\x1b[{code}m" for code in (1, 2, 31, 32, 33, 0))
 
 _GAP = 2
 _BAR_CELLS = 12
@@ -76,60 +76,61 @@ def plain_lines(table: Table, *, width: int | None) -> Iterator[str]:
     widths = _widths(table, bars=False)
     rows: list[Sequence[Cell]] = [[column.title for column in table.columns], *table.rows]
     for row in rows:
-        cells = []
-        for column, cell, cells_wide in zip(table.columns, row, widths, strict=True):
-            text = harmless(str(cell))
-            blank = " " * (cells_wide - _cell_length(text))
-            cells.append(blank + text if column.right else text + blank)
+        cells = (
+            _aligned(harmless(str(cell)), column, cells_wide)
+            for column, cell, cells_wide in zip(table.columns, row, widths, strict=True)
+        )
         yield (" " * _GAP).join(cells).rstrip()
 
 
 def drawn_lines(table: Table, *, width: int, colour: bool, unicode: bool) -> Iterator[str]:
     """The same for a terminal, with bars and, where wanted, colours."""
-    from rich.console import Console
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
     table = table.fitted(width)
     widths = _widths(table)
     # Figures are shown whole or not at all; what stands first, a name, gives way.
     room = width - sum(widths[1:]) - _GAP * len(widths[1:])
-    drawn = RichTable(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold")
-    for place, column in enumerate(table.columns):
-        drawn.add_column(
-            Text(column.title),
-            justify="right" if column.right else "left",
-            no_wrap=True,
-            overflow="ellipsis" if unicode else "crop",
-            max_width=widths[place] if place else max(room, _LEAST_CELLS),
-        )
-    for row in table.rows:
-        drawn.add_row(*(_drawn_cell(cell, unicode) for cell in row))
-    console = Console(
-        width=width,
-        color_system="standard" if colour else None,
-        force_terminal=colour,
-        no_color=not colour,
-        legacy_windows=False,
-        _environ={},
+    widths[0] = min(widths[0], max(room, _LEAST_CELLS))
+    gap = " " * _GAP
+    titles = (
+        _aligned(column.title, column, cells) for column, cells in zip(table.columns, widths, strict=True)
     )
-    with console.capture() as captured:
-        console.print(drawn)
-    for line in captured.get().splitlines():
-        yield line.rstrip()
+    header = gap.join(titles).rstrip()
+    yield f"{_BOLD}{header}{_PLAIN}" if colour else header
+    for row in table.rows:
+        cells = []
+        for column, cell, cells_wide in zip(table.columns, row, widths, strict=True):
+            if isinstance(cell, Share):
+                blank = " " * (cells_wide - _BAR_CELLS)
+                cells.append(_bar(cell.percent, colour=colour, unicode=unicode) + blank)
+            else:
+                cells.append(_aligned(_cut(harmless(cell), cells_wide, unicode=unicode), column, cells_wide))
+        yield gap.join(cells).rstrip()
 
 
-def _drawn_cell(cell: Cell, unicode: bool) -> Text:
-    from rich.text import Text
-
-    # `Text` takes every character as it is; a plain string would be read as markup.
-    if isinstance(cell, str):
-        return Text(harmless(cell))
+def _bar(percent: int, *, colour: bool, unicode: bool) -> str:
     full, empty = ("━", "─") if unicode else ("=", "-")
     # Rounded up, so that the first cent is seen; full only when nothing is left.
-    filled = min(-(-cell.percent * _BAR_CELLS // 100), _BAR_CELLS if cell.percent >= 100 else _BAR_CELLS - 1)
-    style = "red" if cell.percent >= 100 else "yellow" if cell.percent >= 80 else "green"
-    return Text.assemble((full * filled, style), (empty * (_BAR_CELLS - filled), "dim"))
+    filled = min(-(-percent * _BAR_CELLS // 100), _BAR_CELLS if percent >= 100 else _BAR_CELLS - 1)
+    taken, rest = full * filled, empty * (_BAR_CELLS - filled)
+    if not colour:
+        return taken + rest
+    style = _RED if percent >= 100 else _YELLOW if percent >= 80 else _GREEN
+    return "".join(f"{style}{part}{_PLAIN}" for style, part in ((style, taken), (_DIM, rest)) if part)
+
+
+def _aligned(text: str, column: Column, cells_wide: int) -> str:
+    blank = " " * (cells_wide - _cell_length(text))
+    return blank + text if column.right else text + blank
+
+
+def _cut(text: str, cells_wide: int, *, unicode: bool) -> str:
+    """At most so many cells of *text*, with a mark where something is missing."""
+    if _cell_length(text) <= cells_wide:
+        return text
+    from rich.cells import set_cell_size
+
+    mark = "…" if unicode else ""
+    return set_cell_size(text, cells_wide - len(mark)).rstrip() + mark
 
 
 def _widths(table: Table, *, bars: bool = True) -> list[int]:

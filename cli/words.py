@@ -8,11 +8,12 @@ from budgets.money import money
 
 from .harmless import shown_name
 from .results import NO_MODEL, dearest_first
-from .tables import Column, Table
+from .tables import Column, Share, Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+    from fractions import Fraction
 
     from budgets.money import Nanos
     from budgets.records import BudgetStatus, Hold, Left, Limit, LimitStatus
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def terms(status: BudgetStatus) -> str:
     """What limits a budget, and below whom it stands: `$10.00 every month, below team-a`."""
-    caps = [limit_words(each.limit) for each in status.limits if each.limit.total_nanos is not None]
+    caps = [limit_in_period(each) for each in status.limits if each.limit.total_nanos is not None]
     parent = f", below {shown_name(status.budget.parent)}" if status.budget.parent else ""
     return (" and ".join(caps) or "no limit of its own") + parent
 
@@ -32,6 +33,12 @@ def limit_words(limit: Limit) -> str:
         return f"{money(limit.total_nanos)} in all"
     anchor = f" from {limit.rule.anchor:%Y-%m-%d %H:%M}".removesuffix(" 00:00") if limit.rule.anchor else ""
     return f"{money(limit.total_nanos)} every {limit.rule.words()}{anchor}"
+
+
+def limit_in_period(status: LimitStatus) -> str:
+    """`$10.00 every month`, `$10.00 every month + $5.00 boost`."""
+    boost = status.totals.boost_nanos
+    return limit_words(status.limit) + (f" + {money(boost)} boost" if boost else "")
 
 
 def resets(status: LimitStatus, now: datetime) -> str:
@@ -53,7 +60,7 @@ def left_words(left: Left, user: str, now: datetime | None = None) -> str:
         return "nothing limits it"
     deadline = ""
     if left.resets_at is not None and now is not None:
-        deadline = f" until {when_and_how_long(left.resets_at, 'UTC', now)}"
+        deadline = f" until {when_and_how_long(left.resets_at, left.timezone, now)}"
     by = f", set by {shown_name(left.user or '')}" if left.user != user else ""
     return f"{money(left.nanos)} left{deadline}{by}"
 
@@ -64,6 +71,19 @@ def reset_cells(status: LimitStatus, now: datetime) -> tuple[str, str]:
     if end is None:
         return "never", ""
     return until(end, now), when(end, status.limit.rule.timezone)
+
+
+def part_taken(taken: Nanos, left: Nanos) -> Fraction:
+    """How much of what could be taken is taken, from 0 to 1; 1 when nothing, or less than that, is left."""
+    from fractions import Fraction
+
+    return Fraction(taken, taken + left) if left > 0 else Fraction(1)
+
+
+def share(taken: Nanos, left: Nanos) -> Share:
+    """100% means that nothing is left, and 1% that something was taken."""
+    part = part_taken(taken, left)
+    return Share(100 if part >= 1 else min(99, -(-part.numerator * 100 // part.denominator)))
 
 
 def models_table(models: Mapping[str, Nanos]) -> Table:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import datetime
 from itertools import pairwise
 
@@ -16,18 +17,24 @@ from budgets import rules
 from budgets.clock import iso
 from budgets.money import Nanos, money
 from budgets.ports import Reading
-from budgets.records import ROOT, SPENDING_KINDS, Budget, CheckReport, Fault, Limit, Path, Totals
+from budgets.records import ROOT, SPENDING_KINDS, Budget, CheckReport, Entry, Fault, Limit, Path, Totals
 
 _Place = tuple[str, datetime]
 
+# Entries from one word to whoever watches to the next.
+_WATCHED = 1_000
 
-def check(view: Reading, now: datetime) -> CheckReport:
+
+def check(view: Reading, now: datetime, *, watch: Callable[[int], None] | None = None) -> CheckReport:
     """
     Compare every running total with what the entries and holds say.
 
     Also: periods do not overlap, every call since a limit was made lies in one of its periods,
     nothing stands above a limit without an overrun that says why, every hold has a lease, parents form
     a tree. Takes time in proportion to the entries.
+
+    Args:
+        watch: Is told now and then how many entries were read.
     """
     budgets = {budget.user: budget for budget in view.budgets()}
     faults = list(_tree_faults(budgets))
@@ -38,6 +45,7 @@ def check(view: Reading, now: datetime) -> CheckReport:
     held: dict[_Place, Nanos] = defaultdict(int)
     unconfirmed: dict[_Place, Nanos] = defaultdict(int)
     overruns: dict[_Place, Nanos] = defaultdict(int)
+    boosts: dict[_Place, Nanos] = defaultdict(int)
 
     # When each limit was put on its feet. What was written down before need not lie in one of its periods:
     # where it matters later, that period is opened and takes it up.
@@ -58,15 +66,20 @@ def check(view: Reading, now: datetime) -> CheckReport:
     entries = 0
     for entry in view.entries():
         entries += 1
+        if watch is not None and entries % _WATCHED == 0:
+            watch(entries)
         if entry.kind == "opened":
             begun.setdefault(entry.detail["limit_id"], entry.recorded_at)
+            # A period may be opened anew, by another rule; then this is what it takes over.
+            boosts[_named(entry)] = entry.detail.get("boost_nanos", 0)
+        elif entry.kind == "boosted":
+            boosts[_named(entry)] += entry.nanos
         elif entry.kind in SPENDING_KINDS:
             for place in places(entry.path, entry.at, f"the {entry.kind} {entry.id}"):
                 spent[place] += entry.nanos
                 models[place][entry.model or ""] += entry.nanos
         elif entry.kind == "overrun":
-            start = datetime.fromisoformat(entry.detail["period_start"])
-            overruns[entry.detail["limit_id"], start] += entry.nanos
+            overruns[_named(entry)] += entry.nanos
 
     leases = {lease.id for lease in view.leases()}
     holds = view.holds()
@@ -90,6 +103,7 @@ def check(view: Reading, now: datetime) -> CheckReport:
                         ("spent", totals.spent_nanos, spent[place]),
                         ("held", totals.held_nanos, held[place]),
                         ("unconfirmed", totals.unconfirmed_nanos, unconfirmed[place]),
+                        ("the boost", totals.boost_nanos, boosts[place]),
                     )
                     if kept != true
                 )
@@ -113,6 +127,11 @@ def check(view: Reading, now: datetime) -> CheckReport:
         holds=len(holds),
         faults=tuple(faults),
     )
+
+
+def _named(entry: Entry) -> _Place:
+    """The period that an entry names."""
+    return entry.detail["limit_id"], datetime.fromisoformat(entry.detail["period_start"])
 
 
 def _tiling_faults(user: str, limit: Limit, periods: list[Totals]) -> list[Fault]:

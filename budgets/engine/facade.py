@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from fractions import Fraction
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from budgets import pricing
 from budgets.asks import Ask
 from budgets.clock import aware_utc, to_micros
-from budgets.engine import holding, quoting, reading, shaping
+from budgets.engine import holding, quoting, reading, reporting, shaping
 from budgets.engine.paths import stand
 from budgets.engine.refusing import refused
 from budgets.errors import InvalidValueError
@@ -34,6 +35,7 @@ from budgets.records import (
     Receipt,
     Refusal,
     Rolled,
+    Threshold,
 )
 from budgets.usage import Usage
 
@@ -92,6 +94,7 @@ class Engine:
         book: Prices; needed to quote and to price only.
         counter: Counts tokens; needed to quote only.
         runner: How transactions are run; each alone by default.
+        on_threshold: Is told of each threshold once what reached it is committed; must be quick.
     """
 
     def __init__(
@@ -105,6 +108,7 @@ class Engine:
         counter: Callable[[], TokenCounter] | None = None,
         settings: EngineSettings | None = None,
         runner: Runner | None = None,
+        on_threshold: Callable[[Threshold], None] | None = None,
     ) -> None:
         self.store = store
         self.project = project
@@ -114,10 +118,22 @@ class Engine:
         self._book = book
         self._counter = counter
         self._run = (runner or Direct(store, project, clock)).run
+        self._on_threshold = on_threshold
         # Made once for a process, before anything is committed: threads that begin together share it.
         self._lease: Lease | None = None
         self._renewed_at: datetime | None = None
         self._lease_lock = threading.Lock()
+
+    def close(self) -> None:
+        """Give the lease back where no hold is open, and let go of the store. Closing twice is fine."""
+        self.end_lease()
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def book(self) -> PriceBook:
@@ -135,7 +151,7 @@ class Engine:
 
     def new_id(self, kind: str) -> str:
         """A new id. Ids of later moments sort later, which keeps a store's newest pages together."""
-        return f"{kind}_{to_micros(self.clock()):x}{os.urandom(4).hex()}"
+        return f"{kind}_{to_micros(self.clock()):x}{os.urandom(6).hex()}"
 
     # Quote and price
 
@@ -243,7 +259,7 @@ class Engine:
             ConflictError: it was settled before with another cost.
             UnknownHoldError: there is no such hold.
         """
-        return self._run(lambda txn, now: holding.settle(txn, now, hold_id=hold_id, cost=cost))
+        return self._told(self._run(lambda txn, now: holding.settle(txn, now, hold_id=hold_id, cost=cost)))
 
     def release(self, hold_id: str, *, reason: str) -> Entry:
         """
@@ -278,7 +294,7 @@ class Engine:
             cost = Charge(nanos, known.model if known else None, how="amount", note=note)
             return holding.settle(txn, now, hold_id=hold_id, cost=cost)
 
-        return self._run(operation)
+        return self._told(self._run(operation))
 
     def charge(
         self, user: str, cost: Charge, *, charge_id: str | None = None, at: datetime | None = None
@@ -293,8 +309,10 @@ class Engine:
         """
         chosen = charge_id or self.new_id("call")
         moment = aware_utc(at) if at is not None else None
-        return self._run(
-            lambda txn, now: holding.charge(txn, now, user=user, entry_id=chosen, cost=cost, at=moment)
+        return self._told(
+            self._run(
+                lambda txn, now: holding.charge(txn, now, user=user, entry_id=chosen, cost=cost, at=moment)
+            )
         )
 
     def correct(
@@ -308,11 +326,20 @@ class Engine:
             UnknownEntryError: there is no such charge.
         """
         chosen = correction_id or self.new_id("fix")
-        return self._run(
-            lambda txn, now: holding.correct(
-                txn, now, entry_id=chosen, corrects=charge_id, nanos=nanos, note=note
+        return self._told(
+            self._run(
+                lambda txn, now: holding.correct(
+                    txn, now, entry_id=chosen, corrects=charge_id, nanos=nanos, note=note
+                )
             )
         )
+
+    def _told(self, receipt: Receipt) -> Receipt:
+        """The same receipt, once whoever wants to know of its thresholds does."""
+        if self._on_threshold is not None:
+            for each in receipt.thresholds:
+                self._on_threshold(each)
+        return receipt
 
     # Leases
 
@@ -416,6 +443,24 @@ class Engine:
             lambda txn, now: shaping.change(txn, now, user=user, wanted=wanted, new_id=self.new_id)
         )
 
+    def archive(self, user: str) -> Budget:
+        """
+        Let no more calls of *user*, or of those below, begin; what it has spent stays. Safe to repeat.
+
+        Raises:
+            UnknownUserError: the user has no budget.
+        """
+        return self.change(user, shaping.Change(archived=True))
+
+    def unarchive(self, user: str) -> Budget:
+        """
+        Let calls begin again. Safe to repeat.
+
+        Raises:
+            UnknownUserError: the user has no budget.
+        """
+        return self.change(user, shaping.Change(archived=False))
+
     def reset(self, user: str) -> list[Rolled]:
         """
         Open a new period of every limit of *user* now.
@@ -457,9 +502,17 @@ class Engine:
         """
         return self._read(lambda view, now: reading.status(view, now, user=user))
 
-    def statuses(self, *, with_project: bool = False) -> list[BudgetStatus]:
-        """Every user's budget by name; *with_project*: the project's own first, where it says something."""
-        return self._read(lambda view, now: list(reading.statuses(view, now, with_project=with_project)))
+    def statuses(self, *, with_project: bool = False, archived: bool = False) -> list[BudgetStatus]:
+        """
+        Every user's budget by name.
+
+        Args:
+            with_project: The project's own first, where it says something.
+            archived: Those that are archived as well.
+        """
+        return self._read(
+            lambda view, now: list(reading.statuses(view, now, with_project=with_project, archived=archived))
+        )
 
     def outlook(self, user: str, quote: Quote) -> reading.Outlook:
         """
@@ -470,9 +523,13 @@ class Engine:
         """
         return self._read(lambda view, now: reading.outlook(view, now, user=user, quote=quote))
 
-    def users(self) -> list[str]:
-        """Every user's name, sorted."""
-        return self._read(lambda view, _: [each.user for each in view.budgets() if each.user != ROOT])
+    def users(self, *, archived: bool = False) -> list[str]:
+        """Every user's name, sorted; *archived*: those of archived budgets as well."""
+        return self._read(
+            lambda view, _: [
+                each.user for each in view.budgets() if each.user != ROOT and (archived or not each.archived)
+            ]
+        )
 
     def holds(self, user: str | None = None) -> list[Hold]:
         """Open and unconfirmed holds, oldest first; with *user*, those below that budget as well."""
@@ -496,13 +553,140 @@ class Engine:
         """Every entry in the order of writing; with *user*, those on whose path the name is."""
         return self._read(lambda view, _: list(view.entries(user=user)))
 
-    def check(self) -> CheckReport:
-        """Derive every total again from the entries and report each difference."""
+    def stream(self, user: str | None = None) -> Iterator[Entry]:
+        """
+        The same one after another, a page of them in memory; no view is kept open between pages.
+
+        Raises:
+            UnknownUserError: the user has no budget.
+        """
+        return self._paged(partial(reporting.oldest, user=user))
+
+    def history(self, user: str | None = None, *, before: str | None = None, count: int) -> list[Entry]:
+        """
+        A page of entries, the latest written first; with *user*, those on whose path the name is.
+
+        Args:
+            before: Only those that were written before the entry of this id.
+
+        Raises:
+            UnknownUserError: the user has no budget.
+            UnknownEntryError: there is no entry of the id *before*.
+        """
+        return self._read(lambda view, _: reporting.history(view, user=user, before=before, count=count))
+
+    # Reports
+
+    def timezone(self, user: str = ROOT) -> str:
+        """
+        In whose days a budget counts: the zone of its primary limit, UTC where there is none.
+
+        Raises:
+            UnknownUserError: the user has no budget.
+        """
+        return self._read(lambda view, _: reporting.timezone_of(reporting.primary_limit(view, user)))
+
+    def spending(
+        self,
+        user: str = ROOT,
+        *,
+        by: reporting.By = "model",
+        which: reporting.Which = "current",
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> reporting.Spending:
+        """
+        What was spent below *user* (`ROOT`: in the project): in a period of its primary limit, or in a
+        half-open stretch of time.
+
+        Raises:
+            UnknownUserError: the user has no budget.
+            InvalidValueError: the stretch is empty, or there is no period before.
+        """
+        return self._read(
+            lambda view, now: reporting.spending(
+                view, now, user=user, by=by, which=which, since=since, until=until
+            )
+        )
+
+    def charges(
+        self, user: str = ROOT, *, since: datetime | None = None, until: datetime | None = None
+    ) -> Iterator[Entry]:
+        """
+        Charges and corrections below *user* by the moment of their call, a page of them in memory.
+
+        No view is kept open between pages.
+
+        Args:
+            since, until: Half-open; `None`: from the first, to the last.
+
+        Raises:
+            UnknownUserError: the user has no budget.
+            InvalidValueError: the stretch of time is empty.
+        """
+        return self._paged(partial(reporting.charges, user=user, period=reporting.stretch(since, until)))
+
+    def members(self, above: str) -> list[str]:
+        """
+        The users who stand below *above*, however deep, by name.
+
+        Raises:
+            UnknownUserError: there is no such budget.
+        """
+        return self._read(lambda view, _: reporting.members(view, above))
+
+    def used_most(self, least: Fraction) -> list[str]:
+        """The users of whose tightest limit at least the part *least* is used, by name."""
+        return self._read(lambda view, now: reporting.used_most(view, now, least))
+
+    def tree(self, top: str = ROOT, *, depth: int | None = None) -> reporting.Branch | None:
+        """
+        A budget (`ROOT`: the project's own) and those that stand below it; `None` in an empty project.
+
+        Args:
+            depth: How many levels below the top are looked at; the others are counted. `None`: all.
+
+        Raises:
+            UnknownUserError: there is no such budget.
+        """
+
+        def question(view: Reading, now: datetime) -> reporting.Branch | None:
+            if top == ROOT and view.budget(ROOT) is None:
+                return None
+            return reporting.tree(view, now, top=top, depth=depth)
+
+        return self._read(question)
+
+    def projects(self) -> list[reporting.ProjectReport]:
+        """Every project of the store, by name. Takes time in proportion to its entries."""
+        found = []
+        for project in self.store.projects():
+            with self.store.reading(project) as view:
+                found.append(reporting.project_report(view, project))
+        return found
+
+    def check(self, *, watch: Callable[[int], None] | None = None) -> CheckReport:
+        """
+        Derive every total again from the entries and report each difference.
+
+        Args:
+            watch: Is told now and then how many entries were read.
+        """
         # No other use case needs it.
         from budgets.engine import checking
 
         self.expire()
-        return self._read(checking.check)
+        return self._read(partial(checking.check, watch=watch))
+
+    def _paged(self, question: Callable[[Reading, Entry | None], list[Entry]]) -> Iterator[Entry]:
+        after = None
+        while True:
+            with self.store.reading(self.project) as view:
+                page = question(view, after)
+            if not page:
+                return
+            yield from page
+            after = page[-1]
 
     def _read(self, question: Callable[[Reading, datetime], T]) -> T:
         with self.store.reading(self.project) as view:

@@ -6,13 +6,13 @@ Each use case is a function of a transaction, the time and arguments; a refusal 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
 
 from budgets import rules
-from budgets.clock import iso
+from budgets.clock import iso, to_micros
 from budgets.engine.paths import (
     Raised,
     open_periods,
@@ -35,6 +35,7 @@ from budgets.records import (
     Quote,
     Receipt,
     Refusal,
+    Threshold,
 )
 
 # What becomes of the holds of a process that ended: they keep counting, or they are let go.
@@ -214,7 +215,7 @@ def _repeated_charge(txn: Transaction, now: datetime, done: Entry, cost: Charge)
             f"{done.id} was charged {money(done.nanos)} before, not {money(cost.nanos)}"
             if done.nanos != cost.nanos
             else f"{done.id} was charged before with other content",
-            hint="the same id must come with the same content; correct a wrong charge with another entry",
+            hint="the same id must come with the same content; `budget correct` changes what was charged",
             id=done.id,
         )
     left = rules.left_over(stand(txn, done.user, now).counters)
@@ -239,6 +240,7 @@ def _book(
     left, recorded_at = _count(
         txn, now, path=path, at=at, nanos=cost.nanos, model=cost.model, live=live, raised=raised
     )
+    warned, thresholds = _reached(txn, raised, cause_id=entry_id, path=path, at=at, now=recorded_at)
     if live is not None:
         txn.remove_hold(live.id)
     detail: dict[str, Any] = {"how": cost.how}
@@ -262,8 +264,14 @@ def _book(
     else:
         cause = "charged above its hold"
     over = overrun_entries(raised, cause=cause, cause_id=entry_id, path=path, at=at, now=recorded_at)
-    txn.append([entry, *over])
-    return Receipt(entry, held_nanos, left, overruns=tuple((each.user, each.nanos) for each in over))
+    txn.append([entry, *over, *warned])
+    return Receipt(
+        entry,
+        held_nanos,
+        left,
+        overruns=tuple((each.user, each.nanos) for each in over),
+        thresholds=thresholds,
+    )
 
 
 def _count(
@@ -314,6 +322,36 @@ def _count(
         counts_now = rules.standing(limit, txn.current(limit.id), recorded_at)
         counters.append(rules.Counter(user, limit, counts_now))
     return rules.left_over(counters), recorded_at
+
+
+def _reached(
+    txn: Transaction, counted: Sequence[Raised], *, cause_id: str, path: Path, at: datetime, now: datetime
+) -> tuple[list[Entry], tuple[Threshold, ...]]:
+    """
+    The thresholds that are reached in the current periods and were not said in them yet, and the facts.
+
+    The entry's id is the period's, so whoever writes it first is the only one who says it. What is late for
+    a period that is over is no warning any more.
+    """
+    entries, found = [], []
+    for user, limit, totals, _ in counted:
+        if not rules.contains(totals, now):
+            continue
+        for percent in rules.reached(limit, totals):
+            entry_id = f"{limit.id}@{to_micros(totals.start)}.{percent}%"
+            if txn.entry(entry_id) is None:
+                detail = {
+                    "limit_id": limit.id,
+                    "period_start": iso(totals.start),
+                    "percent": percent,
+                    "caused_by": cause_id,
+                }
+                above = path[path.index(user) :]
+                entries.append(
+                    Entry(entry_id, "threshold", above, at, now, totals.spent_nanos, detail=detail)
+                )
+                found.append(Threshold(entry_id, user, limit, totals, percent))
+    return entries, tuple(found)
 
 
 def release(txn: Transaction, now: datetime, *, hold_id: str, reason: str) -> Entry:
@@ -442,7 +480,7 @@ def correct(
     if wrong is None or wrong.kind != "charge":
         raise UnknownEntryError(
             f"there is no charge {corrects}",
-            hint="`budget cost --json` and receipts name charges",
+            hint="`budget history` lists charges with their ids",
             id=corrects,
         )
     so_far = wrong.nanos + sum(
@@ -479,8 +517,17 @@ def correct(
     over = overrun_entries(
         raised, cause="a correction", cause_id=entry_id, path=wrong.path, at=wrong.at, now=recorded_at
     )
-    txn.append([entry, *over])
-    return Receipt(entry, None, left, overruns=tuple((each.user, each.nanos) for each in over))
+    warned, thresholds = _reached(
+        txn, raised, cause_id=entry_id, path=wrong.path, at=wrong.at, now=recorded_at
+    )
+    txn.append([entry, *over, *warned])
+    return Receipt(
+        entry,
+        None,
+        left,
+        overruns=tuple((each.user, each.nanos) for each in over),
+        thresholds=thresholds,
+    )
 
 
 def _released_id(hold_id: str) -> str:

@@ -35,6 +35,8 @@ class Standing:
         """Why *needed* may not be held now; `None`: it may."""
         user = self.budgets[0].user
         for budget in self.budgets:
+            if budget.archived:
+                return Refusal("archived", user, needed, limit_user=budget.user)
             if budget.frozen:
                 return Refusal("frozen", user, needed, limit_user=budget.user)
         return rules.admit(user, self.counters, needed)
@@ -124,6 +126,7 @@ def open_period(
                     "period_start": iso(totals.start),
                     "period_end": iso(totals.end) if totals.end else None,
                     "total_nanos": limit.total_nanos,
+                    "boost_nanos": totals.boost_nanos,
                 },
             )
         ]

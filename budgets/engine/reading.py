@@ -23,19 +23,31 @@ class Outlook:
     refusal: Refusal | None
 
 
-def status(view: Reading, now: datetime, *, user: str) -> BudgetStatus:
+def status(view: Reading, now: datetime, *, user: str, models: bool = True) -> BudgetStatus:
     """
     One budget in full.
+
+    Args:
+        models: With what it spent on which.
 
     Raises:
         UnknownUserError: the user has no budget.
     """
-    return _status(view, stand(view, user, now), models=True)
+    return _status(view, stand(view, user, now), models=models)
 
 
-def statuses(view: Reading, now: datetime, *, with_project: bool = False) -> Iterator[BudgetStatus]:
-    """Every budget by name; the project's own, first, only where asked for and where it says something."""
+def statuses(
+    view: Reading, now: datetime, *, with_project: bool = False, archived: bool = False
+) -> Iterator[BudgetStatus]:
+    """
+    Every budget by name; the project's own, first, only where asked for and where it says something.
+
+    Args:
+        archived: Those that are archived as well.
+    """
     for budget in view.budgets():
+        if budget.archived and not archived:
+            continue
         if budget.user != ROOT or (with_project and (budget.caps or budget.frozen)):
             yield _status(view, stand(view, budget.user, now), models=False)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 
 from budgets.clock import iso
-from budgets.errors import BudgetBusyError, BudgetExceededError, BudgetFrozenError
+from budgets.errors import BudgetArchivedError, BudgetBusyError, BudgetExceededError, BudgetFrozenError
 from budgets.money import format_usd, money
+from budgets.periods import find_zone
 from budgets.records import ROOT, Refusal
 
 
@@ -20,6 +21,7 @@ def refused(refusal: Refusal) -> BudgetExceededError:
         "limit_user": whose or None,
         "limit_id": refusal.limit_id,
         "total_usd": format_usd(refusal.total_nanos),
+        "boost_usd": format_usd(refusal.boost_nanos),
         "spent_usd": format_usd(refusal.spent_nanos),
         "held_usd": format_usd(refusal.held_nanos),
         "unconfirmed_usd": format_usd(refusal.unconfirmed_nanos),
@@ -33,7 +35,16 @@ def refused(refusal: Refusal) -> BudgetExceededError:
             hint=f"unfreeze it with `budget set{option} --unfreeze`",
             **{**values, "total_usd": None, "left_usd": None},
         )
-    until = f" until {refusal.resets_at:%Y-%m-%d %H:%M} UTC" if refusal.resets_at else ""
+    if refusal.reason == "archived":
+        return BudgetArchivedError(
+            f"{name} is archived{_for_whom(refusal)}",
+            hint=f"let calls through again with `budget unarchive{option}`",
+            **{**values, "total_usd": None, "left_usd": None},
+        )
+    until = ""
+    if refusal.resets_at is not None:
+        wall = refusal.resets_at.astimezone(find_zone(refusal.timezone))
+        until = f" until {wall:%Y-%m-%d %H:%M} {refusal.timezone}"
     cost = "costs at least" if refusal.floor is not None else "may cost"
     if refusal.reason == "busy":
         return BudgetBusyError(

@@ -24,7 +24,7 @@ from budgets.engine.paths import (
     unknown_user,
 )
 from budgets.errors import InvalidValueError, UserExistsError
-from budgets.money import Nanos
+from budgets.money import Nanos, money
 from budgets.periods import NEVER, PeriodRule
 from budgets.ports import Transaction
 from budgets.records import ROOT, Budget, Entry, Limit, Path, Rolled, Totals
@@ -55,6 +55,13 @@ class Change:
     # More limits, and the ids of those to drop.
     add: tuple[LimitTerms, ...] = ()
     drop: tuple[str, ...] = ()
+    archived: bool | None = None
+    # Added to what raises a limit in its current period; signed, for a boost can be taken back.
+    boost_nanos: Nanos | None = None
+    # The thresholds of a limit in percent; empty for none.
+    warn_at: tuple[int, ...] | None = None
+    # The limit that these two are about; `None`: the primary one.
+    limit_id: str | None = None
 
 
 def create(
@@ -86,8 +93,10 @@ def create(
         if if_missing:
             return existing, False
         raise UserExistsError(
-            f"{user} has a budget already",
-            hint=f"change it with `budget set --user {user} --total ...`, or say --if-missing in scripts",
+            f"{user} has a budget already" + (", which is archived" if existing.archived else ""),
+            hint=f"let calls through again with `budget unarchive --user {user}`"
+            if existing.archived
+            else f"change it with `budget set --user {user} --total ...`, or say --if-missing in scripts",
             user=user,
         )
     _ensure_project(txn, now)
@@ -105,8 +114,8 @@ def change(txn: Transaction, now: datetime, *, user: str, wanted: Change, new_id
     """
     Change a budget; it takes effect at once.
 
-    A new rule keeps the limit's id and makes the current period's sums anew, by the moment of each call.
-    A new parent counts from now on: what was spent and held stays where it was.
+    A new rule keeps the limit's id and makes the current period's sums anew, by the moment of each call;
+    a boost goes on in it. A new parent counts from now on: what was spent and held stays where it was.
 
     Raises:
         UnknownUserError: the user, or the parent, has no budget.
@@ -131,26 +140,41 @@ def change(txn: Transaction, now: datetime, *, user: str, wanted: Change, new_id
         after = replace(after, parent=wanted.parent)
     if wanted.frozen is not None:
         after = replace(after, frozen=wanted.frozen)
+    if wanted.archived is not None:
+        if user == ROOT:
+            raise InvalidValueError(
+                "the project cannot be archived", hint="refuse every call of it with `budget set --freeze`"
+            )
+        after = replace(after, archived=wanted.archived)
     after = replace(after, limits=_changed_limits(before, wanted, new_id))
-    if after == before:
+    boosted = None if not wanted.boost_nanos else _meant(list(after.limits), wanted.limit_id)
+    if after == before and boosted is None:
         return before
     txn.put_budget(after)
     path = tuple(budget.user for budget in budgets_on_path(txn, user))
     change_id = new_id("set")
     old = {limit.id: limit for limit in before.limits}
     raised: list[Raised] = []
+    boosts: list[Entry] = []
     for limit in after.limits:
         was = old.get(limit.id)
         if was is None or was.rule != limit.rule:
             totals = rebase(txn, now, user=user, limit=limit, path=path, cause_id=change_id)
-            raised.append(Raised(user, limit, totals, rules.excess_nanos(limit, totals)))
-        elif was.total_nanos != limit.total_nanos:
+            excess = 0
+        elif was.total_nanos != limit.total_nanos or limit is boosted:
             totals = _current(txn, now, user, limit, path)
-            more = rules.excess_nanos(limit, totals) - rules.excess_nanos(was, totals)
-            raised.append(Raised(user, limit, totals, more))
+            excess = rules.excess_nanos(was, totals)
+        else:
+            continue
+        if limit is boosted:
+            totals, entry = _boost(txn, now, limit, totals, wanted.boost_nanos or 0, path, change_id)
+            boosts.append(entry)
+        raised.append(Raised(user, limit, totals, rules.excess_nanos(limit, totals) - excess))
+    changed = [_changed_entry(change_id, now, path, before, after)] if after != before else []
     txn.append(
         [
-            _changed_entry(change_id, now, path, before, after),
+            *changed,
+            *boosts,
             *overrun_entries(
                 raised, cause="the limit was changed", cause_id=change_id, path=path, at=now, now=now
             ),
@@ -159,15 +183,47 @@ def change(txn: Transaction, now: datetime, *, user: str, wanted: Change, new_id
     return after
 
 
+def _boost(
+    txn: Transaction,
+    now: datetime,
+    limit: Limit,
+    totals: Totals,
+    nanos: Nanos,
+    path: Path,
+    change_id: str,
+) -> tuple[Totals, Entry]:
+    """Raise a limit by *nanos* in the period of *totals*, or take that much of its boost back."""
+    if totals.boost_nanos + nanos < 0:
+        raise InvalidValueError(
+            f"the boost is {money(totals.boost_nanos)}, {money(-nanos)} cannot be taken back",
+            hint="lower the limit itself with --total",
+        )
+    rules.check_amount(totals.boost_nanos + nanos, "a boost")
+    after = replace(totals, boost_nanos=totals.boost_nanos + nanos)
+    txn.put_totals(after)
+    detail = {"limit_id": limit.id, "period_start": iso(totals.start)}
+    return after, Entry(f"{change_id}.boost.{limit.id}", "boosted", path, now, now, nanos, detail=detail)
+
+
+def _meant(limits: Sequence[Limit], limit_id: str | None) -> Limit:
+    """The limit of that id, or the primary one; only what limits can be meant."""
+    caps = [limit for limit in limits if limit.total_nanos is not None]
+    found = [limit for limit in caps if limit.id == limit_id] if limit_id is not None else caps[:1]
+    if not found:
+        raise InvalidValueError(
+            f"there is no limit {limit_id}" if limit_id is not None else "there is no limit",
+            hint=f"the limits are {', '.join(limit.id for limit in caps)}"
+            if caps
+            else "make one with --total USD",
+        )
+    return found[0]
+
+
 def _changed_limits(before: Budget, wanted: Change, new_id: NewId) -> tuple[Limit, ...]:
     limits = list(before.limits)
     for limit_id in wanted.drop:
-        if all(limit.id != limit_id for limit in before.caps):
-            raise InvalidValueError(
-                f"there is no limit {limit_id}",
-                hint=f"the limits are {', '.join(limit.id for limit in before.caps) or 'none'}",
-            )
-        limits = [limit for limit in limits if limit.id != limit_id]
+        dropped = _meant(before.limits, limit_id)
+        limits = [limit for limit in limits if limit is not dropped]
     if wanted.total_nanos is not None or wanted.rule is not None:
         if wanted.total_nanos is not None:
             rules.check_amount(wanted.total_nanos, "a limit")
@@ -190,6 +246,9 @@ def _changed_limits(before: Budget, wanted: Change, new_id: NewId) -> tuple[Limi
             limits = [Limit(new_id("limit"), wanted.total_nanos, wanted.rule or NEVER)]
     limits = [limit for limit in limits if limit.total_nanos is not None or not wanted.add]
     limits += [_new_limit(terms, new_id) for terms in wanted.add]
+    if wanted.warn_at is not None:
+        warned, warn_at = _meant(limits, wanted.limit_id), rules.check_thresholds(wanted.warn_at)
+        limits = [replace(limit, warn_at=warn_at) if limit is warned else limit for limit in limits]
     if wanted.timezone is not None:
         limits = [replace(limit, rule=replace(limit.rule, timezone=wanted.timezone)) for limit in limits]
     if not limits and before.user != ROOT:
@@ -204,6 +263,10 @@ def rebase(txn: Transaction, now: datetime, *, user: str, limit: Limit, path: Pa
     Opened periods that begin in it make way; the one that reaches into it is cut.
     """
     fresh = rules.period_for(limit, now)
+    current = txn.current(limit.id)
+    if current is not None and not rules.has_ended(current, now):
+        # What is a boost for now stays one, whatever now belongs to.
+        fresh = replace(fresh, boost_nanos=current.boost_nanos)
     txn.remove_periods(limit.id, fresh.start)
     for older in txn.periods(limit.id):
         if older.end is None or older.end > fresh.start:
@@ -339,6 +402,7 @@ def _terms(budget: Budget) -> dict[str, object]:
     return {
         "parent": budget.parent,
         "frozen": budget.frozen,
+        "archived": budget.archived,
         "limits": [
             {
                 "id": limit.id,
@@ -347,6 +411,7 @@ def _terms(budget: Budget) -> dict[str, object]:
                 "timezone": limit.rule.timezone,
                 "anchor": limit.rule.anchor.isoformat() if limit.rule.anchor else None,
                 "reset_at": iso(limit.reset_at) if limit.reset_at else None,
+                "warn_at": list(limit.warn_at),
             }
             for limit in budget.limits
         ],

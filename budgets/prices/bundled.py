@@ -11,7 +11,7 @@ import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import date, datetime, time
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -163,6 +163,13 @@ class BundledBook:
                 if key in known.names or key == known.model.lower():
                     yield known
                     at = end
+
+    def newest_day(self, today: date) -> date | None:
+        """The latest day, not after *today*, from which a price holds; the file has no other age."""
+        import re
+
+        days = {day(found.decode()) for found in re.findall(rb'"from": "([0-9-]{10})"', self._data)}
+        return max((each for each in days if each is not None and each <= today), default=None)
 
     def nearest(self, model: str) -> list[str]:
         """See `PriceBook.nearest`. Reads all names: for messages only."""

@@ -21,7 +21,6 @@ Numbers for money are text, for TOML's are floats.
 from __future__ import annotations
 
 import json
-import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from typing import Any
 
 from budgets.clock import aware_utc, iso
 from budgets.errors import BudgetError, ConfigError, InvalidValueError
+from budgets.files import replace_text, turn_to_write
 from budgets.money import shown
 from budgets.prices.names import HOSTS, MAKERS, provider_id, split_provider
 from budgets.prices.sheets import Sheet, choose, end_of, moment, picos_per_unit
@@ -241,12 +241,8 @@ def set_price(
     table |= {"context_window": context_window, "max_output_tokens": max_output_tokens, "reasons": reasons}
     table = {key: value for key, value in table.items() if value is not None}
     own = _own_price(table)
-    # A link is followed, so that the file it points to is replaced and not the link.
-    target = Path(os.path.realpath(path))
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.with_name(target.name + ".lock").open("w") as lock:
-            _wait_for(lock.fileno())
+        with turn_to_write(path) as target:
             text = target.read_text("utf-8") if target.exists() else ""
             if starts is None and any(row.key == own.key for row in _parse(text, path).rows):
                 starts = aware_utc(now).replace(microsecond=0)
@@ -254,44 +250,13 @@ def set_price(
                 table["from"] = iso(aware_utc(starts)) if isinstance(starts, datetime) else starts.isoformat()
             text += ("" if not text or text.endswith("\n") else "\n") + ("\n" if text else "") + _emit(table)
             written = _parse(text, path).rows[-1]
-            _replace(target, text)
+            replace_text(target, text)
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error}", hint="check the folder's permissions") from error
     return written
-
-
-def _wait_for(descriptor: int) -> None:
-    # Only POSIX has it, and only writing needs it.
-    import fcntl
-
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def _emit(table: Mapping[str, Any]) -> str:
     """One `[[price]]` table, its keys in the order of `_KEYS`. JSON's strings and booleans are TOML's too."""
     lines = [f"{key} = {json.dumps(table[key], ensure_ascii=False)}" for key in _KEYS if key in table]
     return "\n".join(["[[price]]", *lines]) + "\n"
-
-
-def _replace(target: Path, text: str) -> None:
-    """All of the new text or all of the old, whenever the power goes."""
-    import tempfile
-
-    descriptor, name = tempfile.mkstemp(prefix=target.name + ".", dir=target.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        # `mkstemp` makes it for the owner alone; the old file's reach is kept, a new one gets the usual.
-        temporary.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o644)
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -1,4 +1,8 @@
-"""A store that lives as long as the process: for tests, for runs without files, and as the plain model."""
+"""
+A store that lives as long as the process: for tests, for runs without files, and as the plain model.
+
+Its tables and its transaction serve the JSON store as well.
+"""
 
 from __future__ import annotations
 
@@ -8,36 +12,51 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
+from typing import NamedTuple, Protocol
 
 from budgets import rules
 from budgets.errors import ConflictError
 from budgets.money import Nanos
-from budgets.records import SPENDING_KINDS, Budget, Entry, Hold, Lease, Totals
+from budgets.records import ROOT, SPENDING_KINDS, Budget, Entry, Hold, Lease, StoreInfo, Totals
+
+
+class Sums(NamedTuple):
+    """One period, and what was spent in it by model."""
+
+    totals: Totals
+    models: Mapping[str, Nanos] = {}
 
 
 @dataclass
 class Tables:
-    """All that one project keeps. The records are frozen, so a copy of the tables is a copy of it all."""
+    """
+    All that one project keeps but its entries.
+
+    Whatever the containers hold is never changed, only replaced, so a copy of them is a copy of it all.
+    """
 
     budgets: dict[str, Budget] = field(default_factory=dict)
     # Limit id -> start -> period.
-    periods: dict[str, dict[datetime, Totals]] = field(default_factory=dict)
-    models: dict[tuple[str, datetime], dict[str, Nanos]] = field(default_factory=dict)
+    periods: dict[str, Mapping[datetime, Sums]] = field(default_factory=dict)
     holds: dict[str, Hold] = field(default_factory=dict)
-    # In the order of writing.
-    entries: dict[str, Entry] = field(default_factory=dict)
     leases: dict[str, Lease] = field(default_factory=dict)
 
     def copy(self) -> Tables:
         """The same records in containers of their own."""
-        return Tables(
-            dict(self.budgets),
-            {limit_id: dict(found) for limit_id, found in self.periods.items()},
-            {place: dict(found) for place, found in self.models.items()},
-            dict(self.holds),
-            dict(self.entries),
-            dict(self.leases),
-        )
+        return Tables(dict(self.budgets), dict(self.periods), dict(self.holds), dict(self.leases))
+
+
+class Written(Protocol):
+    """The entries of one project that were committed, in the order of writing; a dictionary is one."""
+
+    def get(self, entry_id: str, /) -> Entry | None:
+        """The entry of that id."""
+        ...
+
+    def values(self) -> Iterable[Entry]:
+        """Every entry."""
+        ...
 
 
 class MemoryStore:
@@ -46,44 +65,67 @@ class MemoryStore:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._projects: dict[str, Tables] = {}
+        self._entries: dict[str, dict[str, Entry]] = {}
 
     @contextmanager
     def transaction(self, project: str, *, durable: bool = True) -> Iterator[TableTransaction]:
         """See `budgets.ports.Store.transaction`."""
         del durable  # Nothing here outlives the process.
         with self._lock:
-            txn = TableTransaction(self._projects.get(project, Tables()).copy())
+            tables = self._projects.get(project, Tables())
+            txn = TableTransaction(tables.copy(), self._entries.get(project, {}))
             yield txn
             self._projects[project] = txn.tables
+            self._entries.setdefault(project, {}).update(txn.appended)
 
     @contextmanager
     def reading(self, project: str) -> Iterator[TableTransaction]:
         """See `budgets.ports.Store.reading`."""
         with self._lock:
-            yield TableTransaction(self._projects.get(project, Tables()))
+            tables = self._projects.get(project, Tables())
+            yield TableTransaction(tables, self._entries.get(project, {}))
 
     def projects(self) -> list[str]:
         """See `budgets.ports.Store.projects`."""
         with self._lock:
             return sorted(name for name, tables in self._projects.items() if tables.budgets)
 
+    def info(self) -> StoreInfo:
+        """See `budgets.ports.Store.info`."""
+        with self._lock:
+            entries = sum(map(len, self._entries.values()))
+            return StoreInfo("memory", None, 0, 0, *counted(self._projects.values()), entries=entries)
+
     def close(self) -> None:
         """Nothing to let go of."""
+
+
+def counted(projects: Iterable[Tables]) -> tuple[int, int, int]:
+    """How many projects, users, and holds there are."""
+    found = [tables for tables in projects if tables.budgets]
+    return (
+        len(found),
+        sum(user != ROOT for tables in found for user in tables.budgets),
+        sum(len(tables.holds) for tables in found),
+    )
 
 
 class TableTransaction:
     """See `budgets.ports.Transaction`."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, written: Written) -> None:
         self.tables = tables
+        self._written = written
+        # What it adds to the written ones, in the order of writing.
+        self.appended: dict[str, Entry] = {}
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        before = self.tables.copy()
+        before = self.tables.copy(), dict(self.appended)
         try:
             yield
         except BaseException:
-            self.tables = before
+            self.tables, self.appended = before
             raise
 
     def budget(self, user: str) -> Budget | None:
@@ -97,41 +139,50 @@ class TableTransaction:
 
     def current(self, limit_id: str) -> Totals | None:
         found = self.tables.periods.get(limit_id)
-        return found[max(found)] if found else None
+        return found[max(found)].totals if found else None
 
     def totals_at(self, limit_id: str, moment: datetime) -> Totals | None:
-        for totals in self.tables.periods.get(limit_id, {}).values():
-            if rules.contains(totals, moment):
-                return totals
+        for sums in self.tables.periods.get(limit_id, {}).values():
+            if rules.contains(sums.totals, moment):
+                return sums.totals
         return None
 
     def periods(self, limit_id: str) -> list[Totals]:
         found = self.tables.periods.get(limit_id, {})
-        return [found[start] for start in sorted(found)]
+        return [found[start].totals for start in sorted(found)]
 
     def open_period(self, totals: Totals) -> None:
-        found = self.tables.periods.setdefault(totals.limit_id, {})
-        assert totals.start not in found, "a period is opened once"
-        found[totals.start] = totals
+        assert totals.start not in self.tables.periods.get(totals.limit_id, {}), "a period is opened once"
+        self._put_sums(totals.limit_id, Sums(totals))
 
     def put_totals(self, totals: Totals) -> None:
-        self.tables.periods[totals.limit_id][totals.start] = totals
+        self._put_sums(totals.limit_id, self._sums(totals.limit_id, totals.start)._replace(totals=totals))
 
     def remove_periods(self, limit_id: str, since: datetime) -> None:
-        for start in [start for start in self.tables.periods.get(limit_id, {}) if start >= since]:
-            del self.tables.periods[limit_id][start]
-            self.tables.models.pop((limit_id, start), None)
+        found = self.tables.periods.pop(limit_id, {})
+        kept = {start: sums for start, sums in found.items() if start < since}
+        if kept:
+            self.tables.periods[limit_id] = kept
 
     def models(self, limit_id: str, start: datetime) -> dict[str, Nanos]:
-        found = self.tables.models.get((limit_id, start), {})
-        return {model: nanos for model, nanos in found.items() if nanos}
+        sums = self.tables.periods.get(limit_id, {}).get(start)
+        return {model: nanos for model, nanos in sums.models.items() if nanos} if sums else {}
 
     def put_models(self, limit_id: str, start: datetime, spent: Mapping[str, Nanos]) -> None:
-        self.tables.models[limit_id, start] = dict(spent)
+        self._put_sums(limit_id, self._sums(limit_id, start)._replace(models=dict(spent)))
 
     def add_model(self, limit_id: str, start: datetime, model: str, nanos: Nanos) -> None:
-        found = self.tables.models.setdefault((limit_id, start), {})
-        found[model] = found.get(model, 0) + nanos
+        sums = self._sums(limit_id, start)
+        models = {**sums.models, model: sums.models.get(model, 0) + nanos}
+        self._put_sums(limit_id, sums._replace(models=models))
+
+    def _sums(self, limit_id: str, start: datetime) -> Sums:
+        sums = self.tables.periods.get(limit_id, {}).get(start)
+        assert sums is not None, "sums are kept in opened periods only"
+        return sums
+
+    def _put_sums(self, limit_id: str, sums: Sums) -> None:
+        self.tables.periods[limit_id] = {**self.tables.periods.get(limit_id, {}), sums.totals.start: sums}
 
     def due(self, now: datetime) -> list[str]:
         return [
@@ -158,28 +209,69 @@ class TableTransaction:
         self.tables.holds.pop(hold_id, None)
 
     def entry(self, entry_id: str) -> Entry | None:
-        return self.tables.entries.get(entry_id)
+        return self.appended.get(entry_id) or self._written.get(entry_id)
 
     def entries(self, *, user: str | None = None) -> Iterator[Entry]:
-        found = list(self.tables.entries.values())
+        found = [*self._written.values(), *self.appended.values()]
         return (entry for entry in found if user is None or user in entry.path)
 
     def append(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
-            if entry.id in self.tables.entries:
+            if self.entry(entry.id) is not None:
                 raise ConflictError(
                     f"there is an entry {entry.id} already",
                     hint="give every entry an id of its own",
                     id=entry.id,
                 )
-            self.tables.entries[entry.id] = copy.deepcopy(entry)
+            self.appended[entry.id] = copy.deepcopy(entry)
 
     def spent(self, user: str, start: datetime, end: datetime | None) -> dict[str, Nanos]:
         found: dict[str, Nanos] = {}
+        for entry in self._spending(user, start, end):
+            found[entry.model or ""] = found.get(entry.model or "", 0) + entry.nanos
+        return {model: nanos for model, nanos in found.items() if nanos}
+
+    def spenders(self, user: str, start: datetime, end: datetime | None) -> dict[str, Nanos]:
+        found: dict[str, Nanos] = {}
+        for entry in self._spending(user, start, end):
+            found[entry.user] = found.get(entry.user, 0) + entry.nanos
+        return {spender: nanos for spender, nanos in found.items() if nanos}
+
+    def spending(
+        self,
+        user: str,
+        start: datetime,
+        end: datetime | None,
+        *,
+        after: Entry | None = None,
+        count: int,
+    ) -> list[Entry]:
+        # Sorting keeps the order of writing among those of one moment.
+        found = sorted(self._spending(user, start, end), key=lambda entry: entry.at)
+        first = 0
+        if after is not None:
+            first = 1 + next(place for place, entry in enumerate(found) if entry.id == after.id)
+        return found[first : first + count]
+
+    def written(
+        self,
+        *,
+        user: str | None = None,
+        after: Entry | None = None,
+        newest_first: bool = False,
+        count: int,
+    ) -> list[Entry]:
+        found = list(self.entries())
+        ordered = reversed(found) if newest_first else iter(found)
+        if after is not None:
+            # What leads up to it, and itself.
+            next(entry for entry in ordered if entry.id == after.id)
+        return list(islice((entry for entry in ordered if user is None or user in entry.path), count))
+
+    def _spending(self, user: str, start: datetime, end: datetime | None) -> Iterator[Entry]:
         for entry in self.entries(user=user):
             if entry.kind in SPENDING_KINDS and start <= entry.at and (end is None or entry.at < end):
-                found[entry.model or ""] = found.get(entry.model or "", 0) + entry.nanos
-        return {model: nanos for model, nanos in found.items() if nanos}
+                yield entry
 
     def leases(self) -> list[Lease]:
         return [self.tables.leases[lease_id] for lease_id in sorted(self.tables.leases)]

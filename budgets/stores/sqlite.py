@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from heapq import merge
+from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
@@ -30,10 +32,22 @@ from budgets.errors import (
 )
 from budgets.money import Nanos
 from budgets.periods import PeriodRule
-from budgets.records import SPENDING_KINDS, Budget, Entry, Hold, Lease, Limit, Process, Totals
+from budgets.records import (
+    ROOT,
+    SPENDING_KINDS,
+    Budget,
+    Entry,
+    Hold,
+    Lease,
+    Limit,
+    Process,
+    StoreInfo,
+    Totals,
+)
 from budgets.records import Path as Names
 
-SCHEMA = 1
+# The numbered files in `schema`, each applied once and in turn, make this one.
+SCHEMA = 2
 
 T = TypeVar("T")
 
@@ -113,6 +127,20 @@ class SqliteStore:
             rows = self._connected().execute("SELECT DISTINCT project FROM budgets ORDER BY project")
             return [project for (project,) in rows]
 
+    def info(self) -> StoreInfo:
+        """See `budgets.ports.Store.info`."""
+        with self._lock, self._errors():
+            counts = self._row(
+                self._connected(),
+                "SELECT (SELECT count(DISTINCT project) FROM budgets),"
+                " (SELECT count(*) FROM budgets WHERE user <> ''),"
+                " (SELECT count(*) FROM holds), (SELECT count(*) FROM entries)",
+            )
+            # The third file, shared memory, is there only while somebody has the store open.
+            files = (self.path, self.path.with_name(f"{self.path.name}-wal"))
+            size_bytes = sum(file.stat().st_size for file in files if file.exists())
+            return StoreInfo("sqlite", str(self.path), size_bytes, SCHEMA, *counts)
+
     def close(self) -> None:
         """Let go of the file."""
         with self._lock:
@@ -183,6 +211,7 @@ class SqliteStore:
         version = self._row(connection, "PRAGMA user_version")[0]
         if version == 0:
             self._make(connection)
+            self._bring_up_to_date(connection)
         elif self._row(connection, "PRAGMA application_id")[0] != APPLICATION_ID:
             raise StoreCorruptError(
                 f"{self.path} is a SQLite file of another program",
@@ -196,6 +225,8 @@ class SqliteStore:
                 path=str(self.path),
                 schema=version,
             )
+        elif version < SCHEMA:
+            self._bring_up_to_date(connection)
 
     def _row(self, connection: sqlite3.Connection, statement: str) -> Row:
         """One row; a file that is being made, or recovered, is locked for a moment even for readers."""
@@ -214,16 +245,20 @@ class SqliteStore:
             return
         # The journal's kind is kept in the file; it cannot change inside a transaction.
         self._row(connection, "PRAGMA journal_mode = WAL")
+
+    def _bring_up_to_date(self, connection: sqlite3.Connection) -> None:
+        """All of the schema that is missing, or nothing of it; somebody else may be just as far."""
+        from importlib import resources
+
+        schema = resources.files("budgets.stores").joinpath("schema")
         try:
             self._begin(connection)
-            if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-                from importlib import resources
-
-                schema = resources.files("budgets.stores").joinpath("schema/001.sql").read_text("utf-8")
-                for statement in _statements(schema):
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            for number in range(version + 1, SCHEMA + 1):
+                for statement in _statements(schema.joinpath(f"{number:03}.sql").read_text("utf-8")):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                connection.execute(f"PRAGMA user_version = {SCHEMA}")
+                connection.execute(f"PRAGMA user_version = {number}")
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
@@ -333,12 +368,13 @@ class SqliteTransaction:
         except KeyError:
             pass
         row = self._execute(
-            "SELECT user, parent, frozen, created_at FROM budgets WHERE project = ? AND user = ?", key
+            "SELECT user, parent, frozen, created_at, archived FROM budgets WHERE project = ? AND user = ?",
+            key,
         ).fetchone()
         found = None
         if row is not None:
             limits = self._execute(
-                "SELECT id, total, every, unit, timezone, anchor, reset_at FROM limits"
+                "SELECT id, total, every, unit, timezone, anchor, reset_at, warn_at FROM limits"
                 " WHERE project = ? AND user = ? ORDER BY position",
                 key,
             )
@@ -351,13 +387,13 @@ class SqliteTransaction:
     def budgets(self) -> Iterator[Budget]:
         limits: dict[str, list[Limit]] = {}
         for user, *terms in self._execute(
-            "SELECT user, id, total, every, unit, timezone, anchor, reset_at FROM limits"
+            "SELECT user, id, total, every, unit, timezone, anchor, reset_at, warn_at FROM limits"
             " WHERE project = ? ORDER BY user, position",
             (self._project,),
         ):
             limits.setdefault(user, []).append(_limit(terms))
         rows = self._execute(
-            "SELECT user, parent, frozen, created_at FROM budgets WHERE project = ? ORDER BY user",
+            "SELECT user, parent, frozen, created_at, archived FROM budgets WHERE project = ? ORDER BY user",
             (self._project,),
         ).fetchall()
         for row in rows:
@@ -366,16 +402,17 @@ class SqliteTransaction:
     def put_budget(self, budget: Budget) -> None:
         key = (self._project, budget.user)
         self._execute(
-            "INSERT INTO budgets VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-            " parent = excluded.parent, frozen = excluded.frozen, created_at = excluded.created_at",
-            (*key, budget.parent, budget.frozen, to_micros(budget.created_at)),
+            "INSERT INTO budgets VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " parent = excluded.parent, frozen = excluded.frozen, created_at = excluded.created_at,"
+            " archived = excluded.archived",
+            (*key, budget.parent, budget.frozen, to_micros(budget.created_at), budget.archived),
         )
         self._execute(
             "DELETE FROM due WHERE limit_id IN (SELECT id FROM limits WHERE project = ? AND user = ?)", key
         )
         self._execute("DELETE FROM limits WHERE project = ? AND user = ?", key)
         self._many(
-            "INSERT INTO limits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO limits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     limit.id,
@@ -387,6 +424,7 @@ class SqliteTransaction:
                     limit.rule.timezone,
                     limit.rule.anchor.isoformat() if limit.rule.anchor else None,
                     None if limit.reset_at is None else to_micros(limit.reset_at),
+                    ",".join(map(str, limit.warn_at)),
                 )
                 for position, limit in enumerate(budget.limits)
             ],
@@ -407,8 +445,7 @@ class SqliteTransaction:
             return self._totals[limit_id, start]
         return self._keep(
             self._execute(
-                'SELECT limit_id, start, "end", spent, held, unconfirmed, touched FROM periods'
-                " WHERE limit_id = ? ORDER BY start DESC LIMIT 1",
+                f"SELECT {_PERIOD} FROM periods WHERE limit_id = ? ORDER BY start DESC LIMIT 1",  # noqa: S608
                 (limit_id,),
             ).fetchone(),
             current=True,
@@ -422,7 +459,7 @@ class SqliteTransaction:
                 return current if current.end is None or moment < current.end else None
         found = self._keep(
             self._execute(
-                'SELECT limit_id, start, "end", spent, held, unconfirmed, touched FROM periods'
+                f"SELECT {_PERIOD} FROM periods"  # noqa: S608
                 " WHERE limit_id = ? AND start <= ? ORDER BY start DESC LIMIT 1",
                 (limit_id, to_micros(moment)),
             ).fetchone()
@@ -434,8 +471,7 @@ class SqliteTransaction:
     def periods(self, limit_id: str) -> list[Totals]:
         self.flush()
         rows = self._execute(
-            'SELECT limit_id, start, "end", spent, held, unconfirmed, touched FROM periods'
-            " WHERE limit_id = ? ORDER BY start",
+            f"SELECT {_PERIOD} FROM periods WHERE limit_id = ? ORDER BY start",  # noqa: S608
             (limit_id,),
         )
         return [_totals(row) for row in rows]
@@ -450,7 +486,7 @@ class SqliteTransaction:
 
     def open_period(self, totals: Totals) -> None:
         self.flush()
-        self._execute("INSERT INTO periods VALUES (?, ?, ?, ?, ?, ?, ?)", _period_row(totals))
+        self._execute("INSERT INTO periods VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _period_row(totals))
         self._currents.pop(totals.limit_id, None)
         current = self.current(totals.limit_id)
         owner = self._owner(totals.limit_id)
@@ -499,7 +535,7 @@ class SqliteTransaction:
         """Write the sums that changed."""
         if self._dirty:
             written = self._many(
-                'UPDATE periods SET "end" = ?, spent = ?, held = ?, unconfirmed = ?, touched = ?'
+                'UPDATE periods SET "end" = ?, spent = ?, held = ?, unconfirmed = ?, touched = ?, boost = ?'
                 " WHERE limit_id = ? AND start = ?",
                 [(*_period_row(self._totals[key])[2:], *key) for key in self._dirty],
             ).rowcount
@@ -639,19 +675,119 @@ class SqliteTransaction:
                 ) from error
 
     def spent(self, user: str, start: datetime, end: datetime | None) -> dict[str, Nanos]:
+        below, names = self._below(user)
         rows = self._execute(
-            "SELECT coalesce(model, ''), sum(nanos) FROM entries WHERE path_id IN"  # noqa: S608
-            " (SELECT path_id FROM path_members WHERE project = ? AND user = ?)"
-            f" AND at >= ? AND (? IS NULL OR at < ?) AND kind IN {_SPENDING} GROUP BY 1",
-            (
-                self._project,
-                user,
-                to_micros(start),
-                end and to_micros(end),
-                end and to_micros(end),
-            ),
+            f"SELECT coalesce(model, ''), sum(nanos) FROM entries WHERE {below}"  # noqa: S608
+            f" AND at >= ? AND at < ? AND kind IN {_SPENDING} GROUP BY 1",
+            (*names, to_micros(start), _until(end)),
         )
         return {model: nanos for model, nanos in rows.fetchall() if nanos}
+
+    def spenders(self, user: str, start: datetime, end: datetime | None) -> dict[str, Nanos]:
+        below, names = self._below(user)
+        rows = self._execute(
+            f"SELECT path_id, sum(nanos) FROM entries WHERE {below}"  # noqa: S608
+            f" AND at >= ? AND at < ? AND kind IN {_SPENDING} GROUP BY 1",
+            (*names, to_micros(start), _until(end)),
+        )
+        found: dict[str, Nanos] = {}
+        for path_id, nanos in rows.fetchall():
+            spender = self._path(path_id)[0]
+            found[spender] = found.get(spender, 0) + nanos
+        return {spender: nanos for spender, nanos in found.items() if nanos}
+
+    def spending(
+        self,
+        user: str,
+        start: datetime,
+        end: datetime | None,
+        *,
+        after: Entry | None = None,
+        count: int,
+    ) -> list[Entry]:
+        at, seq = to_micros(start), 0
+        if after is not None:
+            at, seq = to_micros(after.at), self._seq(after)
+        what = (
+            f"SELECT at, seq, {_ENTRY} FROM entries WHERE {{}} AND at >= ? AND at < ?"  # noqa: S608
+            f" AND (at > ? OR seq > ?) AND kind IN {_SPENDING} ORDER BY at, seq"
+        )
+        window = (at, _until(end), at, seq)
+        path_ids = None if user == ROOT else self._path_ids(user)
+        rows: Iterable[Row]
+        if path_ids is not None:
+            # Each path has its entries in this order; cursors read no further than they are asked.
+            rows = merge(
+                *(
+                    self._connection.cursor().execute(what.format("path_id = ?"), (path_id, *window))
+                    for path_id in path_ids
+                )
+            )
+        else:
+            # By time, then: the sign keeps SQLite from going through the paths, and sorting.
+            below, names = self._below(user)
+            if user != ROOT:
+                below, names = f"project = ? AND +{below}", (self._project, *names)
+            rows = self._connection.cursor().execute(what.format(below), (*names, *window))
+        return [self._entry(row[2:]) for row in islice(rows, count)]
+
+    def written(
+        self,
+        *,
+        user: str | None = None,
+        after: Entry | None = None,
+        newest_first: bool = False,
+        count: int,
+    ) -> list[Entry]:
+        below, names = self._below(user or ROOT)
+        beyond, within, order, step = ("<", ">=", "DESC", -1) if newest_first else (">", "<=", "ASC", 1)
+        if after is not None:
+            place = self._seq(after)
+        else:
+            (last,) = self._execute("SELECT coalesce(max(seq), 0) FROM entries").fetchone()
+            place = last + 1 if newest_first else 0
+        # Most often they lie close by: a look at what was written next needs no sorting.
+        near = place + step * _NEAR * count
+        found = self._execute(
+            f"SELECT {_ENTRY} FROM entries NOT INDEXED"  # noqa: S608
+            f" WHERE seq {beyond} ? AND seq {within} ? AND {below} ORDER BY seq {order} LIMIT ?",
+            (place, near, *names, count),
+        ).fetchall()
+        if len(found) < count:
+            # Few and far between: their places come from an index alone.
+            found = self._execute(
+                f"SELECT {_ENTRY} FROM entries WHERE seq IN"  # noqa: S608
+                f" (SELECT seq FROM entries WHERE {below} AND seq {beyond} ? ORDER BY seq {order} LIMIT ?)"
+                f" ORDER BY seq {order}",
+                (*names, place, count),
+            ).fetchall()
+        return [self._entry(row) for row in found]
+
+    def _below(self, user: str) -> tuple[str, tuple[str, ...]]:
+        """What an entry must be to have *user* on its path, as SQL and its values."""
+        # Every path ends with the project.
+        if user == ROOT:
+            return "project = ?", (self._project,)
+        return (
+            "path_id IN (SELECT path_id FROM path_members WHERE project = ? AND user = ?)",
+            (self._project, user),
+        )
+
+    def _path_ids(self, user: str) -> list[int] | None:
+        """The paths that *user* is on; `None`: more than can be read side by side."""
+        rows = self._execute(
+            "SELECT path_id FROM path_members WHERE project = ? AND user = ? LIMIT ?",
+            (self._project, user, _SIDE_BY_SIDE + 1),
+        ).fetchall()
+        return [path_id for (path_id,) in rows] if len(rows) <= _SIDE_BY_SIDE else None
+
+    def _seq(self, entry: Entry) -> int:
+        """The place of an entry in the order of writing."""
+        row = self._execute(
+            "SELECT seq FROM entries WHERE project = ? AND id = ?", (self._project, entry.id)
+        ).fetchone()
+        assert row is not None, "entries are never deleted"
+        return int(row[0])
 
     def _entry(self, row: Row) -> Entry:
         entry_id, kind, path_id, at, recorded_at, nanos, model, detail = row
@@ -749,6 +885,18 @@ class SqliteTransaction:
 
 
 _ENTRY = "id, kind, path_id, at, recorded_at, nanos, model, detail"
+_PERIOD = 'limit_id, start, "end", spent, held, unconfirmed, touched, boost'
+
+# How many times as many entries as are wanted are looked through one by one.
+_NEAR = 10
+# How many paths are read side by side; one costs about as much as reading ten entries.
+_SIDE_BY_SIDE = 200
+_LATEST = 2**63 - 1
+
+
+def _until(end: datetime | None) -> int:
+    """The end of a window; a condition that may be missing would keep SQLite from using an index."""
+    return _LATEST if end is None else to_micros(end)
 
 
 def _refuse(*_: object) -> NoReturn:
@@ -778,23 +926,24 @@ def _json(value: Mapping[str, object]) -> str:
 
 
 def _budget(row: Row, limits: tuple[Limit, ...]) -> Budget:
-    user, parent, frozen, created_at = row
-    return Budget(user, parent, limits, from_micros(created_at), bool(frozen))
+    user, parent, frozen, created_at, archived = row
+    return Budget(user, parent, limits, from_micros(created_at), bool(frozen), bool(archived))
 
 
 def _limit(row: Iterable[Any]) -> Limit:
-    limit_id, total, every, unit, timezone, anchor, reset_at = row
+    limit_id, total, every, unit, timezone, anchor, reset_at, warn_at = row
     wall = None if anchor is None else datetime.fromisoformat(anchor)
     return Limit(
         limit_id,
         total,
         PeriodRule(every, unit, timezone, wall),
         None if reset_at is None else from_micros(reset_at),
+        tuple(map(int, warn_at.split(","))) if warn_at else (),
     )
 
 
 def _totals(row: Row) -> Totals:
-    limit_id, start, end, spent, held, unconfirmed, touched = row
+    limit_id, start, end, spent, held, unconfirmed, touched, boost = row
     return Totals(
         limit_id,
         from_micros(start),
@@ -803,10 +952,11 @@ def _totals(row: Row) -> Totals:
         held,
         unconfirmed,
         None if touched is None else from_micros(touched),
+        boost,
     )
 
 
-def _period_row(totals: Totals) -> tuple[str, int, int | None, Nanos, Nanos, Nanos, int | None]:
+def _period_row(totals: Totals) -> tuple[str, int, int | None, Nanos, Nanos, Nanos, int | None, Nanos]:
     return (
         totals.limit_id,
         to_micros(totals.start),
@@ -815,4 +965,5 @@ def _period_row(totals: Totals) -> tuple[str, int, int | None, Nanos, Nanos, Nan
         totals.held_nanos,
         totals.unconfirmed_nanos,
         None if totals.touched_at is None else to_micros(totals.touched_at),
+        totals.boost_nanos,
     )

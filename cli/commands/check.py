@@ -60,4 +60,7 @@ def check(session: Session) -> Checked:
 
     Says where a sum differs, and then ends with exit code 1. It takes time in proportion to the entries.
     """
-    return Checked(session.engine.check())
+    from ..progress import Progress
+
+    with Progress(session.env, "adding up entries") as progress:
+        return Checked(session.engine.check(watch=progress.reached))

@@ -86,7 +86,7 @@ class Demo(Result):
 
 def demo(session: Session) -> Demo:
     """
-    Watch a budget being made, calls being metered, and one being refused.
+    Watch a budget work: calls are metered, and one is refused.
 
     Nothing leaves this machine and no key is needed: the provider is simulated, in its true wire format.
     Every line is the command itself, run on a store in a temporary folder that is removed at the end.

@@ -121,7 +121,11 @@ def release(
         str, typer.Option(metavar="TEXT", help="Why it cost nothing; kept.")
     ] = "released by hand",
 ) -> Released:
-    """Let a hold go because its call cost nothing. Safe to repeat."""
+    """
+    Let a hold go because its call cost nothing.
+
+    Safe to repeat.
+    """
     entry = session.engine.release(hold, reason=reason)
     return Released(hold, entry, session.engine.status(entry.user).left, session.env.clock())
 
@@ -132,6 +136,10 @@ def settle(
     amount: Annotated[str, typer.Option(metavar="USD", help="What the call did cost.")],
     note: Annotated[str | None, typer.Option(metavar="TEXT", help="How that is known; kept.")] = None,
 ) -> Charged:
-    """Charge what a held call did cost, and let its hold go. Safe to repeat."""
+    """
+    Charge what a held call did cost, and let its hold go.
+
+    Safe to repeat.
+    """
     receipt = session.engine.settle_amount(hold, options.usd("--amount", amount) or 0, note=note)
     return Charged(receipt, session.env.clock(), "holds settle")

@@ -9,10 +9,8 @@ import typer
 from budgets.errors import BudgetError
 
 from ..booked import Resets
-from ..env import is_terminal
 from ..exits import UsageError
 from ..options import User, Yes
-from ..output import confirm
 from ..session import Session
 
 if TYPE_CHECKING:
@@ -42,7 +40,11 @@ def reset(
         raise UsageError("--user and --all exclude each other", hint="give one of them")
     else:
         names = session.engine.users()
-        _agree(session, len(names), yes)
+        if names and not yes:
+            session.agree(
+                f"open a new period for {len(names)} users of project {session.settings.project}?",
+                needs="--all gives money back to every user",
+            )
     rolled: list[Rolled] = []
     failed: list[tuple[str, BudgetError]] = []
     for name in names:
@@ -53,15 +55,3 @@ def reset(
                 raise
             failed.append((name, error))
     return Resets(tuple(rolled), session.env.clock(), failed=tuple(failed))
-
-
-def _agree(session: Session, users: int, yes: bool) -> None:
-    """Everyone's money is given back only when somebody said so."""
-    if yes or not users:
-        return
-    if not (is_terminal(session.env.stdin) and is_terminal(session.env.stderr)):
-        raise UsageError("--all gives money back to every user", hint="add --yes where nobody can be asked")
-    if not confirm(
-        session.env, f"open a new period for {users} users of project {session.settings.project}?"
-    ):
-        raise UsageError("nothing was reset")

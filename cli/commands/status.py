@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from ..options import OneUser
-from ..results import Result, budget_document, dearest_first, hold_document
+import typer
+
+from .. import options, output
+from ..exits import UsageError
+from ..options import Archived, OneUser
+from ..results import Result, budget_document, dearest_first, hold_document, state
 from ..session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from fractions import Fraction
 
     from budgets.money import Nanos
     from budgets.records import BudgetStatus, Hold
 
-    from ..tables import Cell, Share, Table
+    from ..tables import Cell, Table
 
 EXAMPLES = """
 budget status
 budget status --user ann
+budget status --limit 20
 budget status --json
 """
+
+_USUAL_SECONDS, _LONGEST_SECONDS = 2, 3600
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,8 @@ class Overview(Result):
     # The projects of the store that have budgets.
     projects: tuple[str, ...]
     now: datetime
+    # How many budgets --limit left out.
+    more: int = 0
     command = "status"
 
     def document(self) -> dict[str, Any]:
@@ -43,6 +53,7 @@ class Overview(Result):
             "project": self.project,
             "projects": list(self.projects),
             "budgets": [budget_document(each) for each in self.budgets],
+            "more": self.more,
         }
 
     def text(self) -> Iterator[str | Table]:
@@ -69,7 +80,7 @@ class Overview(Result):
             tuple(_row(each, self.now) for each in self.budgets),
         )
         # Columns that would say the same of every budget.
-        if not any(each.budget.frozen for each in self.budgets):
+        if not any(each.budget.frozen or each.budget.archived for each in self.budgets):
             table = table.without("STATE")
         if not any(_set_by_another(each) for each in self.budgets):
             table = table.without("SET BY")
@@ -77,7 +88,9 @@ class Overview(Result):
 
     def messages(self) -> Iterator[str]:
         """See `Result`."""
-        if self.budgets:
+        if self.more:
+            yield f"and {self.more:,} more, further from their limits"
+        if self.budgets or self.more:
             return
         yield f"project {self.project} has no budgets"
         if self.projects:
@@ -113,14 +126,14 @@ class InFull(Result):
 
         from ..harmless import shown_name
         from ..tables import Column, Table
-        from ..words import holds_table, left_words, limit_words, models_table, reset_cells
+        from ..words import holds_table, left_words, limit_in_period, models_table, reset_cells, share
 
         status, user = self.status, self.status.budget.user
-        frozen = ", frozen" if status.budget.frozen else ""
-        yield f"{shown_name(user)}{frozen}: {left_words(status.left, user, self.now)}"
+        stopped = f", {state(status.budget)}" if status.budget.frozen or status.budget.archived else ""
+        yield f"{shown_name(user)}{stopped}: {left_words(status.left, user, self.now)}"
         yield f"path: {' > '.join(shown_name(name) for name in status.path)}"
         yield ""
-        yield Table(
+        limits = Table(
             (
                 Column("LIMIT"),
                 Column("SPENT", right=True),
@@ -130,20 +143,30 @@ class InFull(Result):
                 Column("USED", keep=2),
                 Column("RESETS", keep=5),
                 Column("AT", keep=1),
+                Column("WARNS AT", keep=6),
+                Column("ID", keep=8),
             ),
             tuple(
                 (
-                    "none of its own" if each.left_nanos is None else limit_words(each.limit),
+                    "none of its own" if each.left_nanos is None else limit_in_period(each),
                     money(each.totals.spent_nanos),
                     money(each.totals.held_nanos),
                     money(each.totals.unconfirmed_nanos),
                     "" if each.left_nanos is None else money(each.left_nanos),
-                    "" if each.left_nanos is None else _share(each.totals.taken_nanos, each.left_nanos),
+                    "" if each.left_nanos is None else share(each.totals.taken_nanos, each.left_nanos),
                     *(("", "") if each.left_nanos is None else reset_cells(each, self.now)),
+                    ", ".join(f"{percent}%" for percent in each.limit.warn_at),
+                    each.limit.id,
                 )
                 for each in status.limits
             ),
         )
+        # Columns that would say nothing: an id is only needed to tell several limits apart.
+        if not any(each.limit.warn_at for each in status.limits):
+            limits = limits.without("WARNS AT")
+        if len(status.limits) < 2:
+            limits = limits.without("ID")
+        yield limits
         if status.models:
             yield ""
             yield models_table(status.models)
@@ -152,68 +175,121 @@ class InFull(Result):
             yield holds_table(self.holds, self.now)
 
 
-def status(session: Session, user: OneUser = None) -> Overview | InFull:
+@dataclass(frozen=True)
+class Watched(Result):
+    """A watch that was ended; all of it was shown."""
+
+    command = "status"
+
+    def document(self) -> dict[str, Any]:
+        """See `Result`; a watch has no document."""
+        return {}
+
+
+def status(
+    session: Session,
+    user: OneUser = None,
+    limit: Annotated[
+        str | None, typer.Option(metavar="N", help="Only the N budgets nearest to their limits.")
+    ] = None,
+    archived: Archived = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until Ctrl-C.")] = False,
+    interval: Annotated[
+        str | None, typer.Option(metavar="SECONDS", help="With --watch: from one look to the next; else 2.")
+    ] = None,
+) -> Overview | InFull | Watched:
     """
     Show what is spent, held, and left.
 
     Those nearest to their limit come first. With --user one budget in full: its limits, its path and who
     sets what is left, what it spent on which model, and its open holds.
+
+    On a terminal what is longer than the screen goes through PAGER, or else less. --watch needs a terminal,
+    and ends with exit code 0.
     """
+    shown = options.count("--limit", limit)
+    if watch:
+        return _watch(session, lambda: _look(session, user, shown, archived), _seconds(interval))
+    if interval is not None:
+        raise UsageError("--interval says how often to look, and there is no --watch", hint="add --watch")
+    return _look(session, user, shown, archived)
+
+
+def _watch(session: Session, look: Callable[[], Overview | InFull], seconds: int) -> Watched:
+    env = session.env
+    if session.as_json or not env.drawn:
+        raise UsageError(
+            "--watch draws on a terminal", hint="in a script, call `budget status --json` again and again"
+        )
+    first = True
+    try:
+        while True:
+            found = look()
+            title = f"{found.now:%Y-%m-%d %H:%M:%S} UTC, every {seconds} s, Ctrl-C ends"
+            output.redraw(env, found, title, first=first)
+            first = False
+            env.wait(seconds)
+    except KeyboardInterrupt:
+        # The only way to end a watch, so it is no interruption. The prompt comes below what was shown.
+        output.line(env)
+        return Watched()
+
+
+def _seconds(interval: str | None) -> int:
+    found = options.count("--interval", interval)
+    if found is not None and not 1 <= found <= _LONGEST_SECONDS:
+        raise UsageError(f"--interval is {interval}", hint="give whole seconds from 1 to 3600")
+    return _USUAL_SECONDS if found is None else found
+
+
+def _look(session: Session, user: str | None, limit: int | None, archived: bool) -> Overview | InFull:
     engine, now = session.engine, session.env.clock()
     # What a process held that is gone would else be shown as held by a running call.
     engine.expire()
     if user is not None:
+        if limit is not None:
+            raise UsageError("--limit is for all budgets, and --user for one", hint="leave one of them out")
         return InFull(engine.status(user), tuple(engine.holds(user)), engine.project, now)
-    budgets = sorted(engine.statuses(with_project=True), key=_nearness)
-    return Overview(tuple(budgets), engine.project, tuple(engine.store.projects()), now)
+    budgets = sorted(engine.statuses(with_project=True, archived=archived), key=_nearness)
+    more = 0 if limit is None else max(0, len(budgets) - limit)
+    first = tuple(budgets[: len(budgets) - more])
+    return Overview(first, engine.project, tuple(engine.store.projects()), now, more)
 
 
 def _nearness(status: BudgetStatus) -> tuple[bool, Fraction | int, Nanos, str]:
     """To sort by: nearest to its limit first, those that nothing limits last."""
+    from ..words import part_taken
+
     left = status.left.nanos
     if left is None:
         return True, 0, 0, status.budget.user
-    return False, -_part_taken(_taken(status), left), left, status.budget.user
+    return False, -part_taken(_taken(status), left), left, status.budget.user
 
 
 def _taken(status: BudgetStatus) -> Nanos:
     return status.primary.totals.taken_nanos if status.primary else 0
 
 
-def _part_taken(taken: Nanos, left: Nanos) -> Fraction:
-    """How much of what could be taken is taken, from 0 to 1; 1 when nothing, or less than that, is left."""
-    from fractions import Fraction
-
-    return Fraction(taken, taken + left) if left > 0 else Fraction(1)
-
-
-def _share(taken: Nanos, left: Nanos) -> Share:
-    """100% means that nothing is left, and 1% that something was taken."""
-    from ..tables import Share
-
-    part = _part_taken(taken, left)
-    return Share(100 if part >= 1 else min(99, -(-part.numerator * 100 // part.denominator)))
-
-
 def _row(status: BudgetStatus, now: datetime) -> tuple[Cell, ...]:
     from budgets.money import money
 
     from ..harmless import shown_name
-    from ..words import reset_cells
+    from ..words import reset_cells, share
 
     primary, left = status.primary, status.left.nanos
     cap = primary.limit.total_nanos if primary else None
+    boost = primary.totals.boost_nanos if primary else 0
     return (
         shown_name(status.budget.user),
-        "none" if cap is None else money(cap),
+        "none" if cap is None else money(cap) + (f" + {money(boost)}" if boost else ""),
         primary.limit.rule.words() if primary and cap is not None else "",
         money(primary.totals.spent_nanos) if primary else "",
         money(primary.totals.held_nanos) if primary else "",
         money(primary.totals.unconfirmed_nanos) if primary else "",
         "no limit" if left is None else money(left),
         shown_name(status.left.user or "") if _set_by_another(status) else "",
-        "frozen" if status.budget.frozen else "active",
-        "" if left is None else _share(_taken(status), left),
+        state(status.budget),
+        "" if left is None else share(_taken(status), left),
         *(reset_cells(primary, now) if primary and cap is not None else ("", "")),
     )
 

@@ -16,7 +16,7 @@ from ..harmless import harmless
 from ..options import Model, Provider, User, count
 from ..output import note, piece
 from ..prompting import Messages, RequestFile, System, Wanted, read_request
-from ..results import Result, left_document
+from ..results import Result, left_document, threshold_documents
 from ..session import Session
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class Wrapped(Result):
             "output_limit": outcome.quote.output_limit,
             "output_limit_by": outcome.quote.limited_by,
             "cut": outcome.cut,
+            "thresholds": threshold_documents(receipt),
             **left_document(receipt.left),
         }
 

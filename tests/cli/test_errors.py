@@ -253,9 +253,7 @@ def test_an_error_is_two_lines_or_one_document(
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        pytest.param(
-            ("statsu",), "no such command 'statsu'. Did you mean 'status'?", id="an unknown command"
-        ),
+        pytest.param(("crate",), "no such command 'crate'. Did you mean 'create'?", id="an unknown command"),
         pytest.param(
             ("status", "--usr", "x"),
             "no such option: --usr (Possible options: --store, --user)",

@@ -66,6 +66,7 @@ def test_examples_run(budget: Budget, held: Callable[..., None], page: tuple[str
     }
     for name, content in files.items():
         (budget.folder / name).write_text(json.dumps(content))
+    budget.done("create", "--user", "ann", "--store", "budgets.sqlite")
     for example in _examples(_page(budget, page)):
         # A store for each, so that the order of examples means nothing.
         store = budget.folder / f"{abs(hash(example))}.sqlite"
@@ -74,6 +75,10 @@ def test_examples_run(budget: Budget, held: Callable[..., None], page: tuple[str
         if "create --user ann --total 10 --every" not in example:
             budget.done("create", "--user", "ann", "--total", "10")
             held("ann", 1, "call-2")
+            budget.done("charge", "--user", "ann", "--amount", "0.5", "--id", "call-3")
+            budget.done("set", "--user", "ann", "--limit", "9/day")
+        if "config unset" in example:
+            budget.done("config", "set", "user", "ann")
         program, *argv = shlex.split(example)
         assert program == "budget"
         budget.done(*argv)

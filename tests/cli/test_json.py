@@ -25,6 +25,7 @@ BUDGET = {
         {
             "id": str,
             "total_usd": str,
+            "boost_usd": str,
             "every": str,
             "timezone": str,
             "period_start": str,
@@ -33,6 +34,7 @@ BUDGET = {
             "held_usd": str,
             "unconfirmed_usd": str,
             "left_usd": str,
+            "warn_at": [],
         }
     ],
 }
@@ -50,6 +52,7 @@ CHARGE = {
     "note": None,
     "repeated": bool,
     "overruns": [],
+    "thresholds": [],
     **LEFT,
 }
 RESETS = {
@@ -77,7 +80,9 @@ def shape(value: Any) -> Any:
             id="create",
         ),
         pytest.param(("set", "--user", "ann", "--total", "9"), {"budget": BUDGET}, id="set"),
-        pytest.param(("status",), {"project": str, "projects": [str], "budgets": [BUDGET]}, id="status"),
+        pytest.param(
+            ("status",), {"project": str, "projects": [str], "budgets": [BUDGET], "more": int}, id="status"
+        ),
         pytest.param(
             ("status", "--user", "ann"),
             {
@@ -94,8 +99,91 @@ def shape(value: Any) -> Any:
                 "models": {"gpt-4o-mini": str},
                 "period_start": str,
                 "period_end": str,
+                "timezone": str,
+                "by": str,
+                "rows": [{"model": str, "spent_usd": str}],
             },
             id="cost",
+        ),
+        pytest.param(
+            ("tree",),
+            {
+                "project": str,
+                "tree": {
+                    "user": None,
+                    "parent": None,
+                    "state": str,
+                    "spent_usd": None,
+                    "held_usd": None,
+                    "unconfirmed_usd": None,
+                    "left_usd": None,
+                    "left_by": None,
+                    "limits": [],
+                    "below": int,
+                    "children": [{**BUDGET, "below": int, "children": []}],
+                },
+            },
+            id="tree",
+        ),
+        pytest.param(
+            ("projects",),
+            {"projects": [{"project": str, "users": int, "spent_usd": str, "written_at": str}]},
+            id="projects",
+        ),
+        pytest.param(
+            ("history", "--limit", "1"),
+            {
+                "entries": [
+                    {
+                        "id": str,
+                        "kind": str,
+                        "what": str,
+                        "user": str,
+                        "path": [str],
+                        "model": str,
+                        "amount_usd": str,
+                        "at": str,
+                        "recorded_at": str,
+                        "detail": {
+                            "how": str,
+                            "usage": {"output": int, "how": str},
+                            "prices": {"book": str, "model": str, "rows": {"output": str}},
+                        },
+                    }
+                ],
+                "next_before": str,
+            },
+            id="history",
+        ),
+        pytest.param(
+            ("export",),
+            {
+                "format": str,
+                "file": None,
+                "count": int,
+                "rows": [
+                    {
+                        "id": str,
+                        "kind": str,
+                        "corrects": None,
+                        "project": str,
+                        "user": str,
+                        "path": [str],
+                        "at": str,
+                        "recorded_at": str,
+                        "provider": str,
+                        "model": str,
+                        "amount_usd": str,
+                        "input_tokens": int,
+                        "output_tokens": int,
+                        "usage": {"output": int},
+                        "counted": str,
+                        "price_book": str,
+                        "note": None,
+                    }
+                ],
+            },
+            id="export",
         ),
         pytest.param(("list-users",), {"project": str, "users": [str]}, id="list-users"),
         pytest.param(
@@ -124,6 +212,25 @@ def shape(value: Any) -> Any:
         pytest.param(
             ("charge", "--user", "ann", "--model", "gpt-4o-mini", "--input-tokens", "1"), CHARGE, id="charge"
         ),
+        pytest.param(
+            ("correct", "call-9", "--amount", "+0.25", "--note", "a slip"),
+            {
+                "id": str,
+                "corrects": str,
+                "user": str,
+                "model": str,
+                "amount_usd": str,
+                "at": str,
+                "note": str,
+                "repeated": bool,
+                "overruns": [],
+                "thresholds": [],
+                **LEFT,
+            },
+            id="correct",
+        ),
+        pytest.param(("archive", "--user", "ann", "--yes"), {"budget": BUDGET}, id="archive"),
+        pytest.param(("unarchive", "--user", "ann"), {"budget": BUDGET}, id="unarchive"),
         pytest.param(("reset", "--user", "ann"), {**RESETS}, id="reset"),
         pytest.param(("reset-due",), {**RESETS, "resets": []}, id="reset-due"),
         pytest.param(("holds",), {"holds": [HOLD]}, id="holds"),
@@ -141,6 +248,20 @@ def shape(value: Any) -> Any:
             ("check",),
             {"budgets": int, "periods": int, "entries": int, "holds": int, "faults": []},
             id="check",
+        ),
+        pytest.param(
+            ("store", "info"),
+            {
+                "kind": str,
+                "path": str,
+                "size_bytes": int,
+                "store_schema": int,
+                "projects": int,
+                "users": int,
+                "entries": int,
+                "holds": int,
+            },
+            id="store info",
         ),
         pytest.param(
             ("prices", "set", "m", "--free"),
@@ -168,7 +289,7 @@ def test_a_document_has_these_names(
     budget: Budget, held: Callable[..., None], argv: tuple[str, ...], wanted: dict[str, Any]
 ) -> None:
     budget.done("create", "--user", "ann", "--total", "10", "--every", "month")
-    budget.done("charge", "--user", "ann", "--model", "gpt-4o-mini", "--output-tokens", "1")
+    budget.done("charge", "--user", "ann", "--model", "gpt-4o-mini", "--output-tokens", "1", "--id", "call-9")
     held("ann", 2)
     ended = budget.done(*argv, "--json")
     assert ended.err == ""

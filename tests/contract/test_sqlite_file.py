@@ -8,13 +8,15 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from budgets.engine import LimitTerms
+from budgets.clock import to_micros
+from budgets.engine import Change, LimitTerms
 from budgets.errors import (
     BudgetError,
     InvalidValueError,
@@ -24,10 +26,14 @@ from budgets.errors import (
     StoreTooNewError,
 )
 from budgets.records import ROOT, Budget, Entry, Totals
-from budgets.stores.sqlite import SCHEMA, SqliteStore
+from budgets.stores import sqlite as sqlite_store
+from budgets.stores.sqlite import APPLICATION_ID, SCHEMA, SqliteStore
 from tests.support.engines import START, dollars, open_engine
 
 NOBODY = 65_534
+
+# Microseconds since 1970, as the file has them: the beginnings of the two months.
+JAN, FEB = (to_micros(START.replace(month=month, day=1, hour=0)) for month in (1, 2))
 
 
 @pytest.fixture
@@ -70,6 +76,97 @@ def test_a_store_of_a_newer_version_is_refused_and_not_touched(path: Path) -> No
                 open_engine(store).users()
     assert refused.value.hint is not None
     assert path.read_bytes() == before
+
+
+def of_version_1(path: Path) -> None:
+    """A store as the first schema had it: $10 a month, of which $4 are spent and $1 is held."""
+    schema = Path(sqlite_store.__file__).parent / "schema" / "001.sql"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(schema.read_text("utf-8"))
+        connection.executescript(
+            f"""
+            PRAGMA application_id = {APPLICATION_ID};
+            PRAGMA user_version = 1;
+            INSERT INTO budgets VALUES ('default', '', NULL, 0, 0), ('default', 'ann', '', 0, 0);
+            INSERT INTO limits VALUES ('l', 'default', 'ann', 0, 10000000000, 1, 'month', 'UTC', NULL, NULL);
+            INSERT INTO periods VALUES ('l', {JAN}, {FEB}, 4000000000, 1000000000, 0, {JAN});
+            INSERT INTO due VALUES ('l', 'default', 'ann', {FEB});
+            INSERT INTO models VALUES ('l', {JAN}, '', 4000000000);
+            INSERT INTO paths VALUES (1, 'default', '["ann", ""]');
+            INSERT INTO path_members VALUES ('default', 'ann', 1), ('default', '', 1);
+            INSERT INTO leases VALUES ('default', 'lease', 'host', 1, 'start', {FEB});
+            INSERT INTO holds VALUES ('default', 'running', 1, '', 1000000000, {JAN}, 'lease', 0, '{{}}');
+            INSERT INTO entries VALUES
+                (1, 'default', 'l@1', 'opened', 1, {JAN}, {JAN}, 0, NULL,
+                 '{{"limit_id": "l", "period_start": "2026-01-01T00:00:00Z", "period_end": null,
+                    "total_nanos": 10000000000}}'),
+                (2, 'default', 'first', 'charge', 1, {JAN}, {JAN}, 4000000000, NULL, '{{"how": "amount"}}');
+            """
+        )
+
+
+def test_a_store_of_the_first_version_still_adds_up(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite"
+    of_version_1(path)
+    with closing(SqliteStore(path)) as store:
+        engine = open_engine(store)
+        assert engine.check().faults == ()
+        status = engine.status("ann")
+        assert (status.left.nanos, status.budget.archived) == (5_000_000_000, False)
+        (limit,) = status.limits
+        assert (limit.limit.warn_at, limit.totals.boost_nanos) == ((), 0)
+        engine.settle("running", dollars("2"))
+        engine.change("ann", Change(boost_nanos=1_000_000_000, warn_at=(50,)))
+        assert engine.check().faults == ()
+        assert engine.status("ann").left.nanos == 5_000_000_000
+    with closing(SqliteStore(path)) as store:
+        assert open_engine(store).status("ann").left.nanos == 5_000_000_000
+
+
+def test_a_store_is_brought_up_to_date_wholly_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The power may go in the middle of it; then the file is as old as it was, and opens the next time."""
+    path = tmp_path / "old.sqlite"
+    of_version_1(path)
+    true = sqlite_store._statements
+
+    def broken_off(schema: str) -> Iterator[str]:
+        yield next(true(schema))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sqlite_store, "_statements", broken_off)
+    with closing(SqliteStore(path)) as store, pytest.raises(KeyboardInterrupt):
+        open_engine(store).users()
+    monkeypatch.undo()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        (columns,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'budgets'").fetchone()
+        assert "archived" not in columns
+    with closing(SqliteStore(path)) as store:
+        assert open_engine(store).check().faults == ()
+
+
+def test_two_that_open_an_old_store_at_once_bring_it_up_to_date_once(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite"
+    of_version_1(path)
+    stores = [SqliteStore(path) for _ in range(4)]
+    barrier = threading.Barrier(len(stores))
+    found = []
+
+    def opened(store: SqliteStore) -> None:
+        barrier.wait()
+        found.append(open_engine(store).status("ann").left.nanos)
+
+    threads = [threading.Thread(target=opened, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for store in stores:
+        store.close()
+    assert found == [5_000_000_000] * len(stores)
 
 
 @pytest.mark.parametrize("version", [0, 1, 7])

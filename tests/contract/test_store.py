@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -61,6 +62,10 @@ def test_an_empty_project_answers_every_question_with_nothing(store: Store) -> N
         assert list(view.entries()) == []
         assert list(view.entries(user="ann")) == []
         assert view.spent("ann", JAN, None) == {}
+        assert view.spenders("ann", JAN, None) == {}
+        assert view.spending("ann", JAN, None, count=9) == []
+        assert view.written(count=9) == []
+        assert view.written(user="ann", newest_first=True, count=9) == []
         assert view.leases() == []
         assert view.due(MAR) == []
     assert store.projects() == []
@@ -71,10 +76,11 @@ def test_a_budget_comes_back_as_it_was_put(store: Store) -> None:
         "ann",
         Limit("a", MOST_NANOS, PeriodRule(2, "week", "America/Santiago", datetime(2026, 1, 31, 9, 30))),
         Limit("b", None, NEVER),
-        Limit("c", 0, PeriodRule(3, "month"), reset_at=FINE),
+        Limit("c", 0, PeriodRule(3, "month"), reset_at=FINE, warn_at=(1, 50, 100)),
         parent="team",
         frozen=True,
     )
+    wanted = replace(wanted, archived=True)
     with store.transaction("p") as txn:
         txn.put_budget(budget("team"))
         txn.put_budget(wanted)
@@ -139,6 +145,18 @@ def test_the_current_period_is_the_one_that_starts_last(store: Store) -> None:
         assert txn.periods("m") == [Totals("m", JAN, FEB, spent_nanos=3), Totals("m", FEB, MAR)]
         txn.open_period(Totals("m", MAR, None))
         assert txn.current("m") == Totals("m", MAR, None)
+
+
+def test_a_boost_is_kept_with_its_period(store: Store) -> None:
+    with store.transaction("p") as txn:
+        txn.open_period(Totals("m", JAN, FEB, boost_nanos=MOST_NANOS))
+        txn.open_period(Totals("m", FEB, MAR, 3, 2, 1, FINE))
+    after = Totals("m", FEB, MAR, 3, 2, 1, FINE, boost_nanos=5)
+    with store.transaction("p") as txn:
+        txn.put_totals(after)
+        assert txn.current("m") == after
+    with store.reading("p") as view:
+        assert view.periods("m") == [Totals("m", JAN, FEB, boost_nanos=MOST_NANOS), after]
 
 
 @pytest.mark.parametrize("warm", [False, True], ids=["read fresh", "after the current one was read"])
@@ -318,6 +336,87 @@ def test_spent_sums_spending_in_a_half_open_window_by_model(store: Store) -> Non
         assert txn.spent(ROOT, JAN, FEB) == {"gpt": 2, "": 104}
 
 
+def test_spenders_are_those_whose_calls_they_were(store: Store) -> None:
+    team = ("team", ROOT)
+    with store.transaction("p") as txn:
+        txn.append(
+            [
+                entry("1", path=("ann", *team), at=JAN, nanos=1),
+                # Of one user by two paths: it has moved.
+                entry("2", path=("ann", "squad", *team), at=FINE, nanos=2),
+                entry("3", path=("bob", *team), at=FINE, nanos=4),
+                entry("4", path=team, at=FINE, nanos=8),
+                entry("5", path=("eve", ROOT), at=FINE, nanos=16),
+                entry("6", path=("zed", *team), at=FINE, nanos=5),
+                entry("7", path=("zed", *team), at=FINE, nanos=-5, kind="correction"),
+                entry("8", path=("bob", *team), at=FEB, nanos=32),
+                entry("9", path=("bob", *team), at=FINE, nanos=64, kind="overrun"),
+            ]
+        )
+        assert txn.spenders("team", JAN, FEB) == {"ann": 3, "bob": 4, "team": 8}
+        assert txn.spenders("team", JAN + TICK, None) == {"ann": 2, "bob": 36, "team": 8}
+        assert txn.spenders(ROOT, JAN, FEB) == {"ann": 3, "bob": 4, "team": 8, "eve": 16}
+
+
+@pytest.mark.parametrize("paths", [1, 3, 250], ids=lambda paths: f"{paths} paths")
+@pytest.mark.parametrize("user", ["team", ROOT], ids=["a team", "the project"])
+def test_spending_is_paged_by_moment_and_order_of_writing(store: Store, paths: int, user: str) -> None:
+    """Many at one moment, written out of order, of few and of very many members."""
+    moments = (FINE, JAN, JAN, FEB - TICK, FINE, FEB, JAN - TICK)
+    with store.transaction("p") as txn:
+        txn.append(
+            entry(
+                f"{number}",
+                path=(f"user-{number % paths}", "team", ROOT),
+                at=moments[number % len(moments)],
+                kind="correction" if number % 2 else "charge",
+            )
+            for number in range(260)
+        )
+        txn.append([entry("other", path=("eve", "others", ROOT), at=JAN), entry("over", kind="overrun")])
+    with store.transaction("elsewhere") as txn:
+        txn.append([entry("theirs", path=("user-0", "team", ROOT), at=JAN)])
+    with store.reading("p") as view:
+        wanted = sorted(
+            (each for each in view.entries(user=user) if each.kind != "overrun" and JAN <= each.at < FEB),
+            key=lambda each: each.at,
+        )
+        found: list[Entry] = []
+        while page := view.spending(user, JAN, FEB, after=found[-1] if found else None, count=7):
+            assert len(page) <= 7
+            found += page
+        assert found == wanted
+        assert view.spending(user, FEB, None, count=1)[0].at == FEB
+
+
+@pytest.mark.parametrize("newest_first", [False, True], ids=["oldest first", "newest first"])
+@pytest.mark.parametrize("user", [None, ROOT, "ann", "rare", "nobody"])
+def test_entries_are_paged_in_the_order_of_writing(
+    store: Store, user: str | None, newest_first: bool
+) -> None:
+    with store.transaction("p") as txn:
+        for number in range(150):
+            name = "rare" if number in (3, 80) else ("ann", "bob", "eve")[number % 3]
+            txn.append([entry(f"{number}", path=(name, ROOT), at=FINE - number * TICK, kind="released")])
+    with store.transaction("elsewhere") as txn:
+        txn.append([entry(f"{number}", path=("ann", ROOT)) for number in range(150)])
+    with store.reading("p") as view:
+        wanted = list(view.entries(user=user))
+        if newest_first:
+            wanted.reverse()
+        found: list[Entry] = []
+        while page := view.written(
+            user=user, after=found[-1] if found else None, newest_first=newest_first, count=4
+        ):
+            assert len(page) <= 4
+            found += page
+        assert found == wanted
+        # The place may be an entry of somebody else.
+        middle = view.entry("80")
+        later = view.written(user="ann", after=middle, newest_first=newest_first, count=1)
+        assert [each.id for each in later] == ["78" if newest_first else "81"]
+
+
 # Leases
 
 
@@ -403,6 +502,9 @@ def everything(view: Reading, suffix: str = "") -> list[object]:
         view.entry(f"e{suffix}"),
         list(view.entries(user=f"ann{suffix}")),
         view.spent(f"ann{suffix}", JAN, FEB),
+        view.spenders(f"ann{suffix}", JAN, FEB),
+        view.spending(f"ann{suffix}", JAN, FEB, count=9),
+        view.written(user=f"ann{suffix}", count=9),
         [each for each in view.leases() if each.id == f"lease{suffix}"],
         [user for user in view.due(MAR) if user == f"ann{suffix}"],
     ]

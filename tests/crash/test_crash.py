@@ -16,10 +16,12 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from budgets.engine import Engine
 from budgets.ports import Reading
 from budgets.processes import SystemProcesses
-from budgets.stores.sqlite import SqliteStore
+from budgets.wiring import open_store_at
 from tests.crash.worker import worker_time
 from tests.support.engines import FULL
 
@@ -66,8 +68,9 @@ def facts(view: Reading) -> set[str]:
     return found
 
 
-def test_killed_at_any_point_it_has_what_it_said_and_adds_up(tmp_path: Path) -> None:
-    path = tmp_path / "budgets.sqlite"
+@pytest.mark.parametrize("name", ["budgets.sqlite", "budgets.json"])
+def test_killed_at_any_point_it_has_what_it_said_and_adds_up(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
     chance = random.Random(11)
     said: set[str] = set()
     commands = 0
@@ -84,7 +87,7 @@ def test_killed_at_any_point_it_has_what_it_said_and_adds_up(tmp_path: Path) -> 
                 held.discard(words[0])
                 said.add(f"{words[0]}.released" if what == "released" else words[0])
 
-        with closing(SqliteStore(path)) as store:
+        with closing(open_store_at(path)) as store:
             later = Engine(store, clock=partial(worker_time, number), processes=SystemProcesses())
             expired = {hold.id for hold in later.expire()}
             assert later.check().faults == ()

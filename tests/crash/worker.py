@@ -17,7 +17,7 @@ from budgets.errors import BudgetExceededError
 from budgets.periods import PeriodRule
 from budgets.processes import SystemProcesses
 from budgets.records import ROOT, Charge
-from budgets.stores.sqlite import SqliteStore
+from budgets.wiring import open_store_at
 
 USERS = ("ann", "bob", "team")
 
@@ -37,7 +37,7 @@ def work(path: Path, number: int) -> None:
     """Hold, settle, release, charge, correct, change, reset and roll until killed."""
     chance = random.Random(number)
     days = 0
-    engine = Engine(SqliteStore(path), clock=lambda: worker_time(number, days), processes=SystemProcesses())
+    engine = Engine(open_store_at(path), clock=lambda: worker_time(number, days), processes=SystemProcesses())
     engine.create("team", LimitTerms(2_000, PeriodRule(1, "month")), if_missing=True)
     engine.create("ann", LimitTerms(500, PeriodRule(1, "week")), parent="team", if_missing=True)
     engine.create("bob", parent="team", if_missing=True)

@@ -4,6 +4,7 @@ The engine against a model of a few lines, whatever is done to it and in whateve
 The model is two lists of facts: what was charged, and what is held. Each fact has a path, a moment and an
 amount, and the figures of a limit are the sums of the facts on whose path its budget stands and whose moment
 lies in its period. The engine keeps running totals, periods and overruns; the model keeps none of them.
+Beside the facts it knows which limits are raised in which period, and which thresholds were said.
 `BUDGET_FULL=1` runs many more and longer stories.
 """
 
@@ -30,6 +31,7 @@ from hypothesis.stateful import (
 from budgets.clock import FixedClock
 from budgets.engine import LEASE_SECONDS, RENEW_SECONDS, Change, LimitTerms
 from budgets.errors import (
+    BudgetArchivedError,
     BudgetBusyError,
     BudgetExceededError,
     BudgetFrozenError,
@@ -38,7 +40,7 @@ from budgets.errors import (
     UserExistsError,
 )
 from budgets.periods import NEVER, PeriodRule
-from budgets.records import ROOT, BudgetStatus, Charge, LimitStatus
+from budgets.records import ROOT, BudgetStatus, Charge, LimitStatus, Receipt
 from budgets.records import Path as Names
 from tests.support.engines import FULL, FakeProcesses, open_engine
 from tests.support.stores import STORES, Kind
@@ -52,6 +54,7 @@ limited = st.sampled_from((*USERS, ROOT))
 amounts = st.integers(0, 6)
 totals = st.integers(0, 20)
 rules = st.sampled_from([NEVER, PeriodRule(1, "day"), PeriodRule(1, "month"), PeriodRule(2, "month")])
+percents = st.sets(st.sampled_from([1, 34, 50, 100])).map(lambda found: tuple(sorted(found)))
 steps = st.sampled_from(
     [MICROSECOND, timedelta(minutes=1), timedelta(hours=5), timedelta(days=1), timedelta(days=40)]
 )
@@ -102,6 +105,11 @@ class EngineMachine(RuleBasedStateMachine):
         self.ended: set[int] = set()
         self.parents: dict[str, str] = {}
         self.frozen: set[str] = set()
+        self.archived: set[str] = set()
+        # Limit -> the start of the period in which it is raised, and by how much.
+        self.boosts: dict[str, tuple[datetime, int]] = {}
+        # The thresholds that were said: of which limit, in the period of which start.
+        self.said: set[tuple[str, datetime, int]] = set()
         self.charges: dict[str, Fact] = {}
         # Which charge, and by how much.
         self.corrections: list[tuple[str, Fact]] = []
@@ -153,7 +161,34 @@ class EngineMachine(RuleBasedStateMachine):
     def free(self, status: LimitStatus, user: str) -> int | None:
         if status.limit.total_nanos is None:
             return None
-        return status.limit.total_nanos - sum(self.sums(user, status.totals.start, status.totals.end))
+        room = status.limit.total_nanos + self.boost_of(status)
+        return room - sum(self.sums(user, status.totals.start, status.totals.end))
+
+    def boost_of(self, status: LimitStatus) -> int:
+        start, nanos = self.boosts.get(status.limit.id, (status.totals.start, 0))
+        return nanos if start == status.totals.start else 0
+
+    def thresholds_are_said_once(self, receipt: Receipt) -> None:
+        """What a charge says was not said before and is true, and nothing that is true stays unsaid."""
+        assert not receipt.repeated
+        for each in receipt.thresholds:
+            key = (each.limit.id, each.totals.start, each.percent)
+            assert key not in self.said
+            self.said.add(key)
+        entry = receipt.entry
+        fresh = {(each.limit.id, each.percent) for each in receipt.thresholds}
+        for user in entry.path:
+            for limit in self.engines[0].status(user).limits:
+                start, end = limit.totals.start, limit.totals.end
+                moments = (entry.at, entry.recorded_at)
+                current = all(start <= at and (end is None or at < end) for at in moments)
+                spent, room = self.sums(user, start, end)[0], limit.limit.total_nanos
+                if not current or room is None:
+                    continue
+                for percent in limit.limit.warn_at:
+                    reached = spent > 0 and spent * 100 >= percent * (room + self.boost_of(limit))
+                    assert reached or (limit.limit.id, percent) not in fresh
+                    assert not reached or (limit.limit.id, start, percent) in self.said
 
     def on_path(self, user: str) -> list[tuple[str, LimitStatus]]:
         """Every limit on the path, in the periods that count now on it."""
@@ -193,15 +228,16 @@ class EngineMachine(RuleBasedStateMachine):
         call_id = self.new_id()
         try:
             made = self.engines[which].hold(user, nanos, model=model, hold_id=call_id)
-        except BudgetFrozenError:
+        except (BudgetFrozenError, BudgetArchivedError) as refusal:
             self.ends_of_processes(None)
-            assert self.frozen & set(self.path(user))
+            stops = next(each for each in self.path(user) if each in self.frozen | self.archived)
+            assert isinstance(refusal, BudgetArchivedError) == (stops in self.archived)
         except BudgetExceededError as refusal:
             self.ends_of_processes(None)
             frees = [(self.free(limit, each), each) for each, limit in self.on_path(user)]
             in_the_way = [(free, each) for free, each in frees if free is not None and free < nanos]
             assert in_the_way
-            assert not self.frozen & set(self.path(user))
+            assert not (self.frozen | self.archived) & set(self.path(user))
             without_holds = [
                 (self.free(limit, each) or 0) + self.sums(each, limit.totals.start, limit.totals.end)[1]
                 for each, limit in self.on_path(user)
@@ -209,7 +245,7 @@ class EngineMachine(RuleBasedStateMachine):
             ]
             assert isinstance(refusal, BudgetBusyError) == all(free >= nanos for free in without_holds)
         else:
-            assert not self.frozen & set(self.path(user))
+            assert not (self.frozen | self.archived) & set(self.path(user))
             assert nanos == 0 or before.left.nanos is None or nanos <= before.left.nanos
             assert made.hold.path == self.path(user)
             assert made.hold.at >= self.clock.now
@@ -235,7 +271,10 @@ class EngineMachine(RuleBasedStateMachine):
         if fact.path == self.path(fact.path[0]):
             assert receipt.left.nanos == self.engines[which].status(fact.path[0]).left.nanos
         self.charges[call_id] = Fact(fact.path, fact.at, nanos, fact.model)
-        assert self.engines[1 - which].settle(call_id, cost).repeated
+        self.thresholds_are_said_once(receipt)
+        again = self.engines[1 - which].settle(call_id, cost)
+        assert again.repeated
+        assert again.thresholds == ()
         with pytest.raises(ConflictError):
             self.engines[which].settle(call_id, Charge(nanos + 1, fact.model or None))
         with pytest.raises(ConflictError):
@@ -255,8 +294,9 @@ class EngineMachine(RuleBasedStateMachine):
         """A cost that happened is charged, whatever was thought before."""
         call_id = data.draw(st.sampled_from(sorted(self.released)))
         fact = self.released.pop(call_id)
-        self.engines[which].settle(call_id, Charge(nanos, fact.model or None))
+        receipt = self.engines[which].settle(call_id, Charge(nanos, fact.model or None))
         self.charges[call_id] = Fact(fact.path, fact.at, nanos, fact.model)
+        self.thresholds_are_said_once(receipt)
 
     @rule(user=users, which=st.integers(0, 1), nanos=amounts, model=models, ago=st.none() | steps)
     def charge(self, user: str, which: int, nanos: int, model: str, ago: timedelta | None) -> None:
@@ -271,6 +311,7 @@ class EngineMachine(RuleBasedStateMachine):
         self.charges[charge_id] = Fact(self.path(user), receipt.entry.at, nanos, model)
         self.latest = max(self.latest, receipt.entry.at)
         assert receipt.left.nanos == self.engines[which].status(user).left.nanos
+        self.thresholds_are_said_once(receipt)
         assert self.engines[1 - which].charge(user, cost, charge_id=charge_id, at=at).repeated
 
     @precondition(lambda self: self.charges)
@@ -285,8 +326,9 @@ class EngineMachine(RuleBasedStateMachine):
             with pytest.raises(InvalidValueError):
                 self.engines[which].correct(charge_id, nanos, note="too much")
         else:
-            self.engines[which].correct(charge_id, nanos, note="a slip")
+            receipt = self.engines[which].correct(charge_id, nanos, note="a slip")
             self.corrections.append((charge_id, Fact(charge.path, charge.at, nanos)))
+            self.thresholds_are_said_once(receipt)
 
     @rule(user=limited, which=st.integers(0, 1))
     def reset(self, user: str, which: int) -> None:
@@ -308,7 +350,51 @@ class EngineMachine(RuleBasedStateMachine):
     def change(self, user: str, which: int, total: int, limit_rule: PeriodRule | None) -> None:
         if user not in (*self.parents, ROOT):
             return
+        before = {each.limit.id: each for each in self.engines[which].status(user).limits}
         self.engines[which].change(user, Change(total_nanos=total, rule=limit_rule))
+        primary = self.engines[which].status(user).limits[0]
+        was = before.get(primary.limit.id)
+        if was is None or was.limit.rule == primary.limit.rule:
+            return
+        changed_at = primary.totals.touched_at
+        assert changed_at is not None
+        if was.totals.end is None or changed_at < was.totals.end:
+            # A boost goes on in the period that takes the place of its own.
+            self.boosts[primary.limit.id] = (primary.totals.start, self.boost_of(was))
+
+    @rule(user=limited, which=st.integers(0, 1), data=st.data(), nanos=st.integers(-6, 6))
+    def boost(self, user: str, which: int, data: st.DataObject, nanos: int) -> None:
+        if user not in (*self.parents, ROOT):
+            return
+        limits = [each for each in self.engines[which].status(user).limits if each.left_nanos is not None]
+        if not limits:
+            with pytest.raises(InvalidValueError):
+                self.engines[which].change(user, Change(boost_nanos=1))
+            return
+        before = limits[data.draw(st.integers(0, len(limits) - 1))]
+        wanted = Change(boost_nanos=nanos, limit_id=before.limit.id)
+        had = self.boost_of(before)
+        try:
+            self.engines[which].change(user, wanted)
+        except InvalidValueError:
+            # The project's ledger may be in a later period than its own limits tell, one without a boost.
+            assert nanos < 0
+            assert had + nanos < 0 or user == ROOT
+            return
+        found = {each.limit.id: each for each in self.engines[which].status(user).limits}[before.limit.id]
+        if nanos:
+            self.boosts[before.limit.id] = (found.totals.start, self.boost_of(found) + nanos)
+
+    @rule(user=limited, which=st.integers(0, 1), data=st.data(), warn_at=percents)
+    def warn_at(self, user: str, which: int, data: st.DataObject, warn_at: tuple[int, ...]) -> None:
+        if user not in (*self.parents, ROOT):
+            return
+        caps = self.engines[which].status(user).budget.caps
+        if caps:
+            limit_id = caps[data.draw(st.integers(0, len(caps) - 1))].id
+            self.engines[which].change(user, Change(warn_at=warn_at, limit_id=limit_id))
+            after = self.engines[1 - which].status(user).budget.caps
+            assert [each.warn_at for each in after if each.id == limit_id] == [warn_at]
 
     @rule(user=limited, which=st.integers(0, 1), total=totals, limit_rule=rules)
     def add_limit(self, user: str, which: int, total: int, limit_rule: PeriodRule) -> None:
@@ -331,6 +417,16 @@ class EngineMachine(RuleBasedStateMachine):
             return
         self.engines[which].change(user, Change(frozen=frozen))
         (self.frozen.add if frozen else self.frozen.discard)(user)
+
+    @rule(user=users, which=st.integers(0, 1), archived=st.booleans())
+    def archive(self, user: str, which: int, archived: bool) -> None:
+        if user not in self.parents:
+            return
+        engine = self.engines[which]
+        (engine.archive if archived else engine.unarchive)(user)
+        (self.archived.add if archived else self.archived.discard)(user)
+        assert (user in engine.users()) != archived
+        assert user in engine.users(archived=True)
 
     @rule(user=users, which=st.integers(0, 1), parent=limited)
     def move(self, user: str, which: int, parent: str) -> None:
@@ -424,6 +520,7 @@ class EngineMachine(RuleBasedStateMachine):
             assert found.end is None or found.end > self.clock.now
             figures = (found.spent_nanos, found.held_nanos, found.unconfirmed_nanos)
             assert figures == self.sums(user, found.start, found.end)
+            assert found.boost_nanos == self.boost_of(limit_status)
         if status.primary is not None:
             assert sum(status.models.values()) == status.primary.totals.spent_nanos
 

@@ -20,10 +20,10 @@ from budgets.clock import utc_now
 from budgets.engine import Engine
 from budgets.errors import BudgetExceededError
 from budgets.money import NANOS_PER_USD
-from budgets.ports import Reading, Transaction
+from budgets.ports import Reading, Store, Transaction
 from budgets.processes import SystemProcesses
 from budgets.records import Charge
-from budgets.stores.sqlite import SqliteStore
+from budgets.wiring import open_store_at
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ def faults(view: Reading) -> list[str]:
 class Witness:
     """Runs each operation alone, looks at what it is about to commit, and times the wait for the turn."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self.longest_wait_seconds = 0.0
         self.commits = 0
@@ -65,7 +65,7 @@ class Witness:
 
 def call(path: Path, number: int, calls: int) -> dict[str, object]:
     """Hold a dollar, settle a dollar, again and again."""
-    store = SqliteStore(path)
+    store = open_store_at(path)
     witness = Witness(store)
     engine = Engine(store, clock=utc_now, processes=SystemProcesses(), runner=witness)
     accepted = refused = 0
@@ -92,7 +92,7 @@ def call(path: Path, number: int, calls: int) -> dict[str, object]:
 
 def observe(path: Path) -> dict[str, object]:
     """Read until the input ends; spent never goes down and no limit is ever passed."""
-    store = SqliteStore(path)
+    store = open_store_at(path)
     found: list[str] = []
     views = 0
     spent = 0

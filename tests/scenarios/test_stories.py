@@ -121,6 +121,9 @@ class Teller:
         parent: str | None = None,
         frozen: str | None = None,
         add: str | None = None,
+        archived: str | None = None,
+        boost: str | None = None,
+        warn: str | None = None,
     ) -> str:
         rule = PeriodRule(1, NEVER.unit) if every == "never" else parse_rule(every) if every else None
         wanted = Change(
@@ -130,6 +133,9 @@ class Teller:
             parent=who(parent) if parent else None,
             frozen=frozen == "yes" if frozen else None,
             add=(LimitTerms(amount(add.split("/")[0]), parse_rule(add.split("/")[1])),) if add else (),
+            archived=archived == "yes" if archived else None,
+            boost_nanos=amount(boost) if boost else None,
+            warn_at=tuple(int(each) for each in warn.split(",")) if warn else None,
         )
         self._engine.change(who(user), wanted)
         return ""
@@ -169,6 +175,7 @@ class Teller:
             "spent": usd(totals.spent_nanos),
             "held": usd(totals.held_nanos),
             "unconfirmed": usd(totals.unconfirmed_nanos),
+            "boost": usd(totals.boost_nanos),
             "left": usd(status.left.nanos),
             "by": "none" if status.left.user is None else status.left.user or "project",
             "from": iso(totals.start),
@@ -185,6 +192,7 @@ class Teller:
         words = [self._left(receipt.left)]
         words += ["repeated"] if receipt.repeated else []
         words += [f"overrun {user or 'project'} {usd(nanos)}" for user, nanos in receipt.overruns]
+        words += [f"warns {each.user or 'project'} {each.percent}%" for each in receipt.thresholds]
         return " ".join(words)
 
     def _left(self, left: Left) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from budgets.ports import Store
+from budgets.stores.json_file import JsonStore
 from budgets.stores.memory import MemoryStore
 from budgets.stores.sqlite import SqliteStore
 
@@ -26,6 +27,7 @@ STORES: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
         Kind("memory", lambda _: MemoryStore(), shared=False),
+        Kind("json", lambda folder: JsonStore(folder / "budgets.json")),
         Kind("sqlite", lambda folder: SqliteStore(folder / "budgets.sqlite")),
     )
 }

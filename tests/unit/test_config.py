@@ -72,6 +72,7 @@ def test_every_setting_can_be_set_in_both_places(load: Load) -> None:
         "durability": "process",
         "default_output_tokens": 5,
         "patience_seconds": 0,
+        "on_threshold": "https://example.com/hook",
     }
     assert set(values) == set(VARIABLES)
     text = "\n".join(f"{name} = {value!r}" for name, value in values.items())
@@ -94,6 +95,12 @@ def test_every_setting_can_be_set_in_both_places(load: Load) -> None:
         ("default_output_tokens = 1.5", "1.5"),
         ("default_output_tokens = true", "True"),
         ("patience_seconds = -1", "-1"),
+        ("on_threshold = 5", "5"),
+        ("on_threshold = []", "[]"),
+        ("on_threshold = ['', 'a']", "['', 'a']"),
+        ("on_threshold = ['a', 5]", "['a', 5]"),
+        ("on_threshold = 'say \"it'", "No closing quotation"),
+        ("on_threshold = 'https://example.com/a hook'", "a hook"),
         ("store = ", "cannot be read"),
     ],
 )
@@ -103,6 +110,20 @@ def test_a_setting_that_cannot_be_used_is_named_with_its_source(load: Load, text
     assert "config.toml" in refused.value.message
     assert said in refused.value.message
     assert refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        pytest.param("'notify --to \"the team\"'", ("notify", "--to", "the team"), id="a text is split"),
+        pytest.param("['notify', 'the team']", ("notify", "the team"), id="arguments stay as they are"),
+        pytest.param("'HTTPS://example.com/Hook'", "https://example.com/Hook", id="an address"),
+        pytest.param("'httpie'", ("httpie",), id="a program whose name begins like an address"),
+    ],
+)
+def test_who_is_told_of_thresholds_is_a_program_or_an_address(load: Load, text: str, found: object) -> None:
+    assert load().on_threshold is None
+    assert load(f"on_threshold = {text}").on_threshold == found
 
 
 @pytest.mark.parametrize("value", ["many", "1.5", "-1", "1e3"])

@@ -103,6 +103,60 @@ def test_what_stands_above_a_limit(total: int | None, taken: int, excess: int) -
     assert rules.excess_nanos(found.limit, found.totals) == excess
 
 
+# Boosts and thresholds
+
+
+def boosted(total: int | None, boost: int, *, spent: int = 0, held: int = 0) -> Counter:
+    made = counter(total, spent=spent, held=held)
+    return made._replace(totals=replace(made.totals, boost_nanos=boost))
+
+
+def test_a_boost_is_room() -> None:
+    found = boosted(10, 5, spent=9, held=4)
+    assert rules.free_nanos(found) == 2
+    assert rules.left_over([found]).nanos == 2
+    assert rules.admit("ann", [found], 2) is None
+    refusal = rules.admit("ann", [found], 3)
+    assert refusal is not None
+    assert refusal.reason == "busy"
+    assert (refusal.total_nanos, refusal.boost_nanos, refusal.left_nanos) == (10, 5, 2)
+    assert rules.excess_nanos(found.limit, found.totals) == 0
+    over = boosted(10, 5, spent=16)
+    assert rules.excess_nanos(over.limit, over.totals) == 1
+    assert rules.free_nanos(boosted(None, 5)) is None
+
+
+@pytest.mark.parametrize(
+    ("found", "percents"),
+    [
+        pytest.param(boosted(10, 0), [], id="nothing spent"),
+        pytest.param(boosted(10, 0, spent=4, held=6), [], id="what is held may come back"),
+        pytest.param(boosted(10, 0, spent=5), [50], id="exactly the threshold"),
+        pytest.param(boosted(10, 0, spent=7), [50], id="between two"),
+        pytest.param(boosted(10, 0, spent=12), [50, 80, 100], id="beyond the limit"),
+        pytest.param(boosted(10, 10, spent=9), [], id="a boost is part of the limit"),
+        pytest.param(boosted(0, 0), [], id="nothing spent of nothing"),
+        pytest.param(boosted(0, 0, spent=1), [50, 80, 100], id="a nano of nothing"),
+        pytest.param(boosted(None, 0, spent=99), [], id="a tally"),
+        pytest.param(boosted(3, 0, spent=1), [], id="a third is less than half"),
+        pytest.param(boosted(10**18, 0, spent=5 * 10**17 - 1), [], id="a nano less than half of a billion"),
+    ],
+)
+def test_a_threshold_is_reached_by_what_is_spent(found: Counter, percents: list[int]) -> None:
+    assert rules.reached(replace(found.limit, warn_at=(50, 80, 100)), found.totals) == percents
+
+
+def test_thresholds_are_sorted_and_each_is_there_once() -> None:
+    assert rules.check_thresholds([80, 1, 50, 80, 100]) == (1, 50, 80, 100)
+    assert rules.check_thresholds([]) == ()
+
+
+@pytest.mark.parametrize("percent", [0, 101, -5])
+def test_a_threshold_is_a_share_of_the_limit(percent: int) -> None:
+    with pytest.raises(InvalidValueError, match="no threshold"):
+        rules.check_thresholds([50, percent])
+
+
 # How much is held
 
 
