@@ -11,7 +11,7 @@ from budgets.engine.checking import check
 from budgets.errors import StoreBusyError, StoreError
 from budgets.money import money
 from budgets.ports import Reading, Store, Transaction
-from budgets.records import CheckReport, Process
+from budgets.records import CheckReport, Entry, Process
 
 # So many running calls are named where they are in the way.
 _NAMED = 3
@@ -26,7 +26,13 @@ class Copied:
 
 
 def copy_project(
-    source: Store, target: Store, project: str, *, now: datetime, ended: Callable[[Process], bool]
+    source: Store,
+    target: Store,
+    project: str,
+    *,
+    now: datetime,
+    ended: Callable[[Process], bool],
+    watch: Callable[[int], None] | None = None,
 ) -> Copied:
     """
     Copy a project with all its ids and moments into a store that has nothing of it, and verify the copy.
@@ -36,6 +42,7 @@ def copy_project(
     Args:
         now: The clock's time.
         ended: Whether that process is certainly gone.
+        watch: Is told now and then how many entries were handled; every entry is read, written, and checked.
 
     Raises:
         StoreBusyError: calls are running, whose charges would go to the old store only.
@@ -43,16 +50,16 @@ def copy_project(
             differs.
     """
     with source.transaction(project) as view:
-        _check_source(view, now, project, source.projects())
+        _check_source(view, now, project, source.projects(), watch)
         _check_nobody_calls(view, now, project, ended)
         with target.transaction(project) as txn:
             _check_empty(txn, project)
-            _write(view, txn)
+            _write(view, txn, watch)
         # So that it is read from the disk, and not from what this process remembers.
         target.close()
         with target.reading(project) as copy:
             difference = _difference(view, copy)
-            report = check(copy, now)
+            report = check(copy, now, watch=watch)
     if difference is not None or report.faults:
         raise StoreError(
             f"the copy of project {project} differs: {difference or report.faults[0].what}",
@@ -62,11 +69,13 @@ def copy_project(
     return Copied(project, report)
 
 
-def _check_source(view: Reading, now: datetime, project: str, projects: list[str]) -> None:
+def _check_source(
+    view: Reading, now: datetime, project: str, projects: list[str], watch: Callable[[int], None] | None
+) -> None:
     if project not in projects:
         known = f"its projects are {', '.join(projects)}" if projects else "it is empty"
         raise StoreError(f"there is no project {project} in the store to copy from", hint=known)
-    report = check(view, now)
+    report = check(view, now, watch=watch)
     if report.faults:
         raise StoreError(
             f"the sums of project {project} do not add up: {report.faults[0].where}",
@@ -98,7 +107,7 @@ def _check_empty(view: Reading, project: str) -> None:
         )
 
 
-def _write(view: Reading, txn: Transaction) -> None:
+def _write(view: Reading, txn: Transaction, watch: Callable[[int], None] | None) -> None:
     for budget in view.budgets():
         txn.put_budget(budget)
     for limit_id in _limit_ids(view):
@@ -109,7 +118,14 @@ def _write(view: Reading, txn: Transaction) -> None:
         txn.put_lease(lease)
     for hold in view.holds():
         txn.put_hold(hold)
-    txn.append(view.entries())
+    txn.append(_watched(view.entries(), watch))
+
+
+def _watched(entries: Iterator[Entry], watch: Callable[[int], None] | None) -> Iterator[Entry]:
+    for number, entry in enumerate(entries, 1):
+        if watch is not None and number % 1_000 == 0:
+            watch(number)
+        yield entry
 
 
 def _limit_ids(view: Reading) -> list[str]:

@@ -146,6 +146,8 @@ def copy(
     from budgets.processes import SystemProcesses
     from budgets.wiring import open_store_at
 
+    from ..progress import Progress
+
     settings = session.settings
     said = [option for option in ("store", "project") if settings.sources.get(option) == "the command line"]
     if "store" in said:
@@ -161,10 +163,18 @@ def copy(
         raise UsageError("FROM and TO are the same store", hint="copy to another file")
     with closing(open_store_at(paths[0])) as old, closing(open_store_at(paths[1])) as new:
         projects = (old.projects() if all else None) or [settings.project]
-        copied = tuple(
-            copy_project(old, new, project, now=session.env.clock(), ended=SystemProcesses().ended)
-            for project in projects
-        )
+        with Progress(session.env, "copying entries") as progress:
+            copied = tuple(
+                copy_project(
+                    old,
+                    new,
+                    project,
+                    now=session.env.clock(),
+                    ended=SystemProcesses().ended,
+                    watch=progress.reached,
+                )
+                for project in projects
+            )
     return StoreCopied(copied, str(paths[0].absolute()), str(paths[1].absolute()))
 
 

@@ -85,6 +85,10 @@ def status(engine: Engine) -> None:
     engine.status("user-000003")
 
 
+def cost(engine: Engine) -> None:
+    engine.spending("user-000003", by="model")
+
+
 def reset_due(engine: Engine) -> None:
     # A day passes, and with it the periods of the daily ones.
     engine.clock.advance(days=1)  # type: ignore[attr-defined]
@@ -124,7 +128,8 @@ def main() -> None:
             f" made in {seconds:,.0f} s"
         )
         compare("hold + settle", hold_and_settle, small, large, 300)
-        compare("status of one user, cost by model", status, small, large, 1_000)
+        compare("status of one user", status, small, large, 1_000)
+        compare("cost of one user by model", cost, small, large, 1_000)
         compare("reset-due, ten are due", reset_due, small, large, 1)
         large.store.close()
         size = (folder / "large.sqlite").stat().st_size

@@ -409,7 +409,7 @@ def test_a_file_is_replaced_only_when_somebody_agrees(team: Budget) -> None:
 
 
 def test_an_export_that_fails_leaves_the_old_file(team: Budget, monkeypatch: pytest.MonkeyPatch) -> None:
-    from budgets.stores.sqlite import SqliteTransaction
+    from budgets.stores.sqlite_transaction import SqliteTransaction
 
     file = team.folder / "x.csv"
     file.write_text("mine")
