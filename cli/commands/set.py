@@ -57,10 +57,12 @@ class Changed(Result):
         from ..words import left_words, limit_words, resets, terms
 
         status, user = self.status, self.status.budget.user
-        yield f"set {shown_name(user)}: {terms(status)}, {left_words(status.left, user)}"
-        primary = status.primary
-        if primary is not None and primary.limit.total_nanos is not None:
-            yield resets(primary, self.now)
+        caps = [each for each in status.limits if each.limit.total_nanos is not None]
+        # Of several limits, the one that leaves least says until when; of one, the next line does.
+        left = left_words(status.left, user, self.now if len(caps) > 1 else None)
+        yield f"set {shown_name(user)}: {terms(status)}, {left}"
+        if len(caps) == 1:
+            yield resets(caps[0], self.now)
         for each in status.limits:
             if each.limit.warn_at:
                 percents = ", ".join(f"{percent}%" for percent in each.limit.warn_at)
