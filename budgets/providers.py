@@ -37,6 +37,8 @@ class Provider:
     # A stream carries its usage only when `stream_options` asks for it. False: it does so anyway, and some
     # refuse the question.
     stream_usage_on_request: bool = True
+    # Its replies say what it bills (`usage.cost`), so that no price of ours is needed.
+    bills_in_reply: bool = False
 
 
 PROVIDERS: tuple[Provider, ...] = (
@@ -102,6 +104,7 @@ PROVIDERS: tuple[Provider, ...] = (
         base_url="https://openrouter.ai/api/v1",
         documentation="https://openrouter.ai/docs/api-reference/chat-completion",
         key_variables=("OPENROUTER_API_KEY",),
+        bills_in_reply=True,
     ),
     Provider(
         id="together",
