@@ -145,12 +145,8 @@ def priced(
     if not (reported.model or asked):
         raise UnreadableReplyError("the reply does not name its model", hint="say which with --model")
     names = (asked, reported.model) if asked_decides else (reported.model, asked)
-    if (
-        reported.billed_picos is not None
-        and provider is not None
-        and providers.named(provider).bills_in_reply
-    ):
-        return _as_billed(reported, reported.billed_picos, provider, next(name for name in names if name))
+    if reported.billed_picos is not None and providers.bills_in_reply(provider):
+        return _as_billed(reported, reported.billed_picos, next(filter(None, names)), provider)
     first = found(reported.usage, *names)
     others = [found(usage, model) for model, usage in reported.others]
     pins = first.pins()
@@ -168,7 +164,7 @@ def priced(
     )
 
 
-def _as_billed(reported: Reported, billed: pricing.Picos, provider: str, model: str) -> Charge:
+def _as_billed(reported: Reported, billed: pricing.Picos, model: str, provider: str | None) -> Charge:
     """A charge of what the provider says that it bills, whatever our book would have made of it."""
     assert reported.usage is not None, "a bill stands in a usage block"
     pins = {"model": f"{provider}/{model}", "billed_picos": str(billed)}

@@ -242,6 +242,12 @@ def named(name: str) -> Provider:
     return provider
 
 
+def bills_in_reply(name: str | None) -> bool:
+    """Whether the provider of that id or alias says in its replies what it bills. Any name may be asked."""
+    provider = _BY_NAME.get((name or "").strip().lower())
+    return provider is not None and provider.bills_in_reply
+
+
 def base_url(provider: Provider, environment: Mapping[str, str]) -> str:
     """
     Where calls to *provider* go, without a slash at the end.

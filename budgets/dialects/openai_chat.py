@@ -40,10 +40,7 @@ class OpenAIChat:
         Raises:
             InvalidValueError: no header can carry *key*.
         """
-        headers = {"content-type": "application/json"}
-        if key is not None:
-            headers["authorization"] = f"Bearer {reading.usable_key(key)}"
-        return headers
+        return reading.bearer_headers(key)
 
     def build_request(
         self,

@@ -200,6 +200,29 @@ def usable_key(key: str) -> str:
     return key
 
 
+def bearer_headers(key: str | None) -> dict[str, str]:
+    """
+    The headers of a call to an API that wants its key as a bearer token.
+
+    Raises:
+        InvalidValueError: no header can carry *key*.
+    """
+    headers = {"content-type": "application/json"}
+    if key is not None:
+        headers["authorization"] = f"Bearer {usable_key(key)}"
+    return headers
+
+
+def refuse_for_vectors(**options: Any) -> None:
+    """
+    Raises:
+        InvalidValueError: one of *options* is set, which have no meaning where text is embedded.
+    """
+    for name, value in options.items():
+        if value is not None:
+            raise wrong(name, "has no meaning where text is embedded")
+
+
 # --- replies ------------------------------------------------------------------------------------------
 
 
