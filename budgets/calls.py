@@ -91,6 +91,7 @@ def quote(engine: Engine, request: Request) -> tuple[Ask, Quote]:
         UnknownPriceError: its model has no price.
     """
     ask = request.dialect.read_request(request.body)
+    ask = replace(ask, region=ask.region or providers.region_of(request.base_url))
     try:
         return ask, engine.quote(ask, provider=request.price_provider)
     except UnknownPriceError as error:
@@ -160,7 +161,8 @@ def priced(
         first.prices.model,
         reported.usage,
         pins,
-        how=reported.usage.how,
+        # One count that was not reported makes the whole an estimate.
+        how=next((used.how for _, used in reported.others if used.how != "reported"), reported.usage.how),
     )
 
 
@@ -434,7 +436,7 @@ class _Call:
         assert self._held is not None, "a call is held before it leaves"
         return priced(
             self._engine,
-            replace(reported, usage=usage),
+            replace(reported, usage=usage, region=reported.region or self._ask.region),
             asked=self._ask.model,
             provider=self._request.price_provider,
             at=self._held.hold.at,

@@ -248,6 +248,16 @@ def bills_in_reply(name: str | None) -> bool:
     return provider is not None and provider.bills_in_reply
 
 
+# https://platform.openai.com/docs/guides/your-data#data-residency-controls
+_REGION = re.compile(r"https://([a-z]{2})\.api\.openai\.com(?:[:/]|$)")
+
+
+def region_of(url: str) -> str | None:
+    """The region whose processing has a price of its own, where the address of an API names one: `eu`."""
+    found = _REGION.match(url)
+    return found[1] if found else None
+
+
 def base_url(provider: Provider, environment: Mapping[str, str]) -> str:
     """
     Where calls to *provider* go, without a slash at the end.

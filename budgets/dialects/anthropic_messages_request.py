@@ -54,7 +54,7 @@ def read_request(body: Mapping[str, Any]) -> Ask:
         stream=reading.flag_at(body, "stream"),
         reasoning=thinking.get("type") in ("enabled", "adaptive"),
         cache_write=inputs.cache_write,
-        region=region_of(body.get("inference_geo")),
+        region=region_of(reading.text_at(body, "inference_geo")),
         service_tier="fast" if fast else reading.text_at(body, "service_tier"),
         unbounded=inputs.reasons,
     )

@@ -6,7 +6,7 @@ https://platform.openai.com/docs/api-reference/responses
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from budgets.asks import Ask
@@ -38,7 +38,16 @@ _ASIDE = frozenset(
 )
 
 # https://platform.openai.com/docs/guides/tools-image-generation
+_IMAGE_TOOL = "image_generation"
 _IMAGE_MODEL = "gpt-image-1"
+
+# The tokens of an image, by quality and size, for replies that make one and do not count it.
+# https://platform.openai.com/docs/guides/image-generation#cost-and-latency
+_IMAGE_TOKENS = {
+    "low": {"1024x1024": 272, "1024x1536": 408, "1536x1024": 400},
+    "medium": {"1024x1024": 1056, "1024x1536": 1584, "1536x1024": 1568},
+    "high": {"1024x1024": 4160, "1024x1536": 6240, "1536x1024": 6208},
+}
 
 
 class OpenAIResponses:
@@ -188,8 +197,8 @@ def _reported(
         answer, aside = _written(response)
     block = response.get("usage")
     usage = openai_usage.read_usage(block, openai_usage.RESPONSES)
-    if usage is not None and (searches := _web_searches(response)):
-        usage = Usage.of(how=usage.how, **dict(usage.counts), web_searches=searches)
+    if usage is not None:
+        usage = Usage.of(how=usage.how, **dict(usage.counts), **_tool_calls(response))
     return Reported(
         model=reading.text_or_none(response.get("model")),
         usage=usage,
@@ -218,24 +227,32 @@ def _written(response: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     return answer, aside
 
 
-def _web_searches(response: Mapping[str, Any]) -> int:
+def _tool_calls(response: Mapping[str, Any]) -> dict[str, int]:
     """
-    How many web searches are billed: as counted beside the usage, else the calls that did search.
+    What of the provider's tools is billed by the call, or by the session.
 
-    A call that only opens a page or looks into it has no fee.
+    A web search that only opens a page or looks into it has no fee. Code runs in containers: one that an
+    earlier call paid for looks like a new one here, and is counted again.
     https://platform.openai.com/docs/guides/tools-web-search#output-and-citations
+    https://platform.openai.com/docs/pricing#built-in-tools
     """
     used = reading.block_at(response, "tool_usage", "tool_usage")
     search = reading.block_at(used, "web_search", "tool_usage.web_search")
     counted = reading.count_at(search, "num_requests", "tool_usage.web_search.num_requests")
-    return sum(_search_calls(response)) if counted is None else counted
+    items = list(reading.objects_in(response.get("output")))
+    searches = sum(1 for item in items if item.get("type") == "web_search_call" and _did_search(item))
+    return {
+        "web_searches": searches if counted is None else counted,
+        "file_searches": sum(1 for item in items if item.get("type") == "file_search_call"),
+        "code_sessions": len(
+            {str(item.get("container_id")) for item in items if item.get("type") == "code_interpreter_call"}
+        ),
+    }
 
 
-def _search_calls(response: Mapping[str, Any]) -> Iterator[bool]:
-    for item in reading.objects_in(response.get("output")):
-        if item.get("type") == "web_search_call":
-            action = item.get("action")
-            yield not isinstance(action, Mapping) or action.get("type", "search") == "search"
+def _did_search(item: Mapping[str, Any]) -> bool:
+    action = item.get("action")
+    return not isinstance(action, Mapping) or action.get("type", "search") == "search"
 
 
 def _images(response: Mapping[str, Any]) -> tuple[tuple[str, Usage], ...]:
@@ -249,18 +266,17 @@ def _images(response: Mapping[str, Any]) -> tuple[tuple[str, Usage], ...]:
     block = reading.block_at(used, "image_gen", field)
     read = reading.count_at(block, "input_tokens", f"{field}.input_tokens") or 0
     written = reading.count_at(block, "output_tokens", f"{field}.output_tokens") or 0
+    tools = [each for each in reading.objects_in(response.get("tools")) if each.get("type") == _IMAGE_TOOL]
+    model = next((name for tool in tools if (name := reading.text_or_none(tool.get("model")))), _IMAGE_MODEL)
     if not read and not written:
-        return ()
+        made = sum(_image_tokens(item) for item in reading.objects_in(response.get("output")))
+        return ((model, Usage.of(how="estimated:image sizes", output_image=made)),) if made else ()
     details = reading.block_at(block, "input_tokens_details", f"{field}.input_tokens_details")
     shown = reading.count_at(details, "image_tokens", f"{field}.input_tokens_details.image_tokens") or 0
     reading.must_fit(f"{field}.input_tokens_details.image_tokens", shown, read)
     details = reading.block_at(block, "output_tokens_details", f"{field}.output_tokens_details")
     said = reading.count_at(details, "text_tokens", f"{field}.output_tokens_details.text_tokens") or 0
     reading.must_fit(f"{field}.output_tokens_details.text_tokens", said, written)
-    tools = [
-        tool for tool in reading.objects_in(response.get("tools")) if tool.get("type") == "image_generation"
-    ]
-    model = next((name for tool in tools if (name := reading.text_or_none(tool.get("model")))), _IMAGE_MODEL)
     counts = {
         "input": read - shown,
         "input_image": shown,
@@ -268,3 +284,12 @@ def _images(response: Mapping[str, Any]) -> tuple[tuple[str, Usage], ...]:
         "output_image": written - said,
     }
     return ((model, reading.usage_of(counts)),)
+
+
+def _image_tokens(item: Mapping[str, Any]) -> int:
+    if item.get("type") != "image_generation_call" or not item.get("result"):
+        return 0
+    tokens = _IMAGE_TOKENS.get(str(item.get("quality")), {}).get(str(item.get("size")))
+    if tokens is None:
+        raise reading.unreadable("image_generation_call", "made an image of a size that has no known cost")
+    return tokens
