@@ -107,6 +107,14 @@ PROVIDERS: tuple[Provider, ...] = (
         bills_in_reply=True,
     ),
     Provider(
+        id="cohere",
+        dialect="cohere-v2",
+        base_url="https://api.cohere.com",
+        documentation="https://docs.cohere.com/reference/chat",
+        key_variables=("COHERE_API_KEY", "CO_API_KEY"),
+        stream_usage_on_request=False,
+    ),
+    Provider(
         id="together",
         dialect="openai-chat",
         base_url="https://api.together.xyz/v1",
@@ -199,6 +207,7 @@ _BARE_NAMES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?:mistral|ministral|codestral|magistral)-"), "mistral"),
     (re.compile(r"deepseek-"), "deepseek"),
     (re.compile(r"grok-"), "x-ai"),
+    (re.compile(r"command-"), "cohere"),
 )
 
 

@@ -2,8 +2,8 @@
 All recorded exchanges, in whatever dialect: read without loss, and worth what the judge says.
 
 The judge is `genai_prices`, which reads and prices the same reply by itself. Where it and we differ, the
-table below says by what rule, who is right, and whose page says so; `docs/explanation/prices.md` has it in
-words.
+table below says by what rule, who is right, and whose page says so; `docs/explanation/reading-usage.md`
+has it in words.
 """
 
 from __future__ import annotations
