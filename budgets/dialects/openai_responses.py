@@ -126,7 +126,7 @@ class OpenAIResponses:
         Raises:
             UnreadableReplyError: it has usage that cannot be trusted; the message names the field.
         """
-        return _reported(body, finished=body.get("status", "completed") in _FINAL)
+        return _reported(body, finished=str(body.get("status", "completed")) in _FINAL)
 
     def read_stream(self) -> OpenAIResponsesStream:
         """A reader for one stream."""
@@ -160,7 +160,7 @@ class OpenAIResponsesStream:
         if event is None:
             self._broken = True
             return ""
-        kind = event.get("type")
+        kind = str(event.get("type"))
         delta = reading.text_or_none(event.get("delta")) or ""
         if kind == "response.output_text.delta":
             self._answer.append(delta)

@@ -140,6 +140,14 @@ def test_a_stream_ends_with_the_whole_response(end: str, size: int) -> None:
     assert (reported.finished, reported.service_tier, reported.reply_id) == (True, "default", "resp_1")
 
 
+@pytest.mark.parametrize("nonsense", [[], {}, 7, None])
+def test_a_state_or_kind_that_is_no_word_ends_nothing(nonsense: Any) -> None:
+    assert not RESPONSES.read_reply(_response(status=nonsense)).finished
+    reader = RESPONSES.read_stream()
+    reader.feed(_stream(*START, {"type": nonsense, "response": _response()}))
+    assert not reader.reported().finished
+
+
 def test_an_error_event_leaves_what_was_used_unknown() -> None:
     reader = RESPONSES.read_stream()
     reader.feed(_stream(*START, {"type": "error", "code": "server_error", "message": "oh"}))
