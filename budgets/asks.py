@@ -18,11 +18,14 @@ class Ask:
     model: str
     # Every text that becomes input: system prompts, message contents, names, tool calls and results.
     texts: tuple[str, ...] = field(default=(), repr=False)
+    # Input that is given as token ids, which need no counting.
+    token_ids: int = 0
     # Tool definitions and answer schemas, each as compact JSON.
     tools: tuple[str, ...] = field(default=(), repr=False)
     # How many messages there are, the system prompt among them: each has framing tokens of its own.
     messages: int = 0
-    # The caller's own limit on output tokens for one answer; `None`: the caller set none.
+    # The caller's own limit on output tokens for one answer; `None`: the caller set none; 0: nothing is
+    # written, as when text is embedded.
     output_limit: int | None = None
     # How many answers are asked for (`n`).
     answers: int = 1
@@ -32,6 +35,8 @@ class Ask:
     # The dearest caching that is asked for: `None`, `5m` or `1h`.
     cache_write: str | None = None
     service_tier: str | None = None
+    # Where it is to be processed, when that has a price of its own: `us`.
+    region: str | None = None
     # Why the request does not bound what the provider reads, in words; empty when it does.
     unbounded: tuple[str, ...] = ()
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from budgets import pricing
+from budgets import pricing, providers
 from budgets.asks import Ask
-from budgets.dialects import by_name
+from budgets.dialects import by_name, reading
 from budgets.dialects.base import Dialect, Reported, StreamReader
 from budgets.engine import Engine
 from budgets.errors import (
@@ -91,6 +91,7 @@ def quote(engine: Engine, request: Request) -> tuple[Ask, Quote]:
         UnknownPriceError: its model has no price.
     """
     ask = request.dialect.read_request(request.body)
+    ask = replace(ask, region=ask.region or providers.region_of(request.base_url))
     try:
         return ask, engine.quote(ask, provider=request.price_provider)
     except UnknownPriceError as error:
@@ -115,6 +116,8 @@ def priced(
 ) -> Charge:
     """
     What a reply cost, ready to be charged: summed over every model that worked on it, rounded once.
+
+    Where the provider bills what its reply says (OpenRouter), that is the cost, known model or not.
 
     The model that served decides if it has a price, else the one that was asked for.
 
@@ -143,6 +146,8 @@ def priced(
     if not (reported.model or asked):
         raise UnreadableReplyError("the reply does not name its model", hint="say which with --model")
     names = (asked, reported.model) if asked_decides else (reported.model, asked)
+    if reported.billed_picos is not None and providers.bills_in_reply(provider):
+        return _as_billed(reported, reported.billed_picos, next(filter(None, names)), provider)
     first = found(reported.usage, *names)
     others = [found(usage, model) for model, usage in reported.others]
     pins = first.pins()
@@ -156,8 +161,16 @@ def priced(
         first.prices.model,
         reported.usage,
         pins,
-        how=reported.usage.how,
+        # One count that was not reported makes the whole an estimate.
+        how=next((used.how for _, used in reported.others if used.how != "reported"), reported.usage.how),
     )
+
+
+def _as_billed(reported: Reported, billed: pricing.Picos, model: str, provider: str | None) -> Charge:
+    """A charge of what the provider says that it bills, whatever our book would have made of it."""
+    assert reported.usage is not None, "a bill stands in a usage block"
+    pins = {"model": f"{provider}/{model}", "billed_picos": str(billed)}
+    return Charge(round_up(billed), model, reported.usage, pins, how=reported.usage.how)
 
 
 async def complete(
@@ -287,8 +300,11 @@ class _Call:
             if answer.status >= 400:
                 raise await self._refused(answer)
             self._answered = True
-            if not self._ask.stream or "event-stream" not in answer.headers.get("content-type", ""):
-                reported = self._read_plain(await answer.read())
+            kind, _, _ = answer.headers.get("content-type", "").partition(";")
+            if not self._ask.stream or kind.strip().lower() not in self._dialect.stream_types:
+                reported = self._read_plain(await answer.read(), answer.headers)
+                if not reported.finished:
+                    raise UnreadableReplyError(f"{self._request.provider.id} has not finished the answer")
                 on_text(reported.text)
                 return reported
             self._reader = self._dialect.read_stream()
@@ -318,11 +334,12 @@ class _Call:
         except BudgetError as error:
             self._engine.release(self._hold_id, reason=error.message)
             raise
+        sent = self._dialect.sent(body)
         return OutgoingCall(
             provider=request.provider.id,
-            url=request.base_url + self._dialect.path,
+            url=request.base_url + sent.path,
             headers={"content-type": "application/json", **self._dialect.headers(request.key)},
-            body=json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"),
+            body=json.dumps(sent.body, ensure_ascii=False).encode("utf-8", "replace"),
         )
 
     async def _refused(self, answer: Answer) -> ProviderError:
@@ -348,14 +365,11 @@ class _Call:
             charged_possible=False,
         )
 
-    def _read_plain(self, raw: bytes) -> Reported:
-        try:
-            body = json.loads(raw)
-        except ValueError as error:
-            raise UnreadableReplyError(f"{self._request.provider.id} sent a reply that is no JSON") from error
-        if not isinstance(body, dict):
+    def _read_plain(self, raw: bytes, headers: Mapping[str, str]) -> Reported:
+        body = reading.parse_object(raw)
+        if body is None:
             raise UnreadableReplyError(f"{self._request.provider.id} sent a reply that is no JSON object")
-        return self._dialect.read_reply(body)
+        return self._dialect.read_reply(body, headers)
 
     def _settle(self, reported: Reported) -> Outcome:
         usage = reported.usage
@@ -422,7 +436,7 @@ class _Call:
         assert self._held is not None, "a call is held before it leaves"
         return priced(
             self._engine,
-            replace(reported, usage=usage),
+            replace(reported, usage=usage, region=reported.region or self._ask.region),
             asked=self._ask.model,
             provider=self._request.price_provider,
             at=self._held.hold.at,

@@ -37,6 +37,8 @@ class Provider:
     # A stream carries its usage only when `stream_options` asks for it. False: it does so anyway, and some
     # refuse the question.
     stream_usage_on_request: bool = True
+    # Its replies say what it bills (`usage.cost`), so that no price of ours is needed.
+    bills_in_reply: bool = False
 
 
 PROVIDERS: tuple[Provider, ...] = (
@@ -102,6 +104,15 @@ PROVIDERS: tuple[Provider, ...] = (
         base_url="https://openrouter.ai/api/v1",
         documentation="https://openrouter.ai/docs/api-reference/chat-completion",
         key_variables=("OPENROUTER_API_KEY",),
+        bills_in_reply=True,
+    ),
+    Provider(
+        id="cohere",
+        dialect="cohere-v2",
+        base_url="https://api.cohere.com",
+        documentation="https://docs.cohere.com/reference/chat",
+        key_variables=("COHERE_API_KEY", "CO_API_KEY"),
+        stream_usage_on_request=False,
     ),
     Provider(
         id="together",
@@ -196,6 +207,7 @@ _BARE_NAMES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?:mistral|ministral|codestral|magistral)-"), "mistral"),
     (re.compile(r"deepseek-"), "deepseek"),
     (re.compile(r"grok-"), "x-ai"),
+    (re.compile(r"command-"), "cohere"),
 )
 
 
@@ -237,6 +249,22 @@ def named(name: str) -> Provider:
     if provider is None:
         raise InvalidValueError(f"{shown(name)} is not a provider", hint=f"one of {_names()}; or --base-url")
     return provider
+
+
+def bills_in_reply(name: str | None) -> bool:
+    """Whether the provider of that id or alias says in its replies what it bills. Any name may be asked."""
+    provider = _BY_NAME.get((name or "").strip().lower())
+    return provider is not None and provider.bills_in_reply
+
+
+# https://platform.openai.com/docs/guides/your-data#data-residency-controls
+_REGION = re.compile(r"https://([a-z]{2})\.api\.openai\.com(?:[:/]|$)")
+
+
+def region_of(url: str) -> str | None:
+    """The region whose processing has a price of its own, where the address of an API names one: `eu`."""
+    found = _REGION.match(url)
+    return found[1] if found else None
 
 
 def base_url(provider: Provider, environment: Mapping[str, str]) -> str:

@@ -28,6 +28,8 @@ UNITS: Mapping[str, str] = {
     "output_image": "an image output token",
     "requests": "a call, where the call itself has a price",
     "web_searches": "a web search that the provider ran",
+    "file_searches": "a search of stored files that the provider ran",
+    "code_sessions": "a session of code that the provider ran",
 }
 
 INPUT_UNITS = (

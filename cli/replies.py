@@ -13,8 +13,6 @@ from .prompting import read_text
 if TYPE_CHECKING:
     from budgets.dialects.base import Reported
 
-_OPENAI, _ANTHROPIC = "openai-chat", "anthropic-messages"
-
 
 def read_reply(env: Env, file: str) -> Reported:
     """
@@ -25,21 +23,17 @@ def read_reply(env: Env, file: str) -> Reported:
         UnreadableReplyError: it is one, and its usage cannot be trusted; or it is an error, or cut off.
     """
     from budgets.dialects import by_name
+    from budgets.dialects.reading import parse_object
 
     text = read_text(env, file, "--reply")
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
-        body = None
-    if isinstance(body, dict):
-        return by_name(_dialect_of(body)).read_reply(body)
-    events = _events(text)
-    if not events:
-        raise _no_reply("it is neither a JSON object nor a stream")
-    reader = by_name(_dialect_of_stream(events)).read_stream()
-    # A stream's end may lack the empty line that closes the last event.
-    reader.feed(text.encode() + b"\n\n")
-    reported = reader.reported()
+    body = parse_object(text)
+    if body is not None:
+        reported = by_name(_dialect_of(body)).read_reply(body)
+    else:
+        reader = by_name(_dialect_of_stream(_events(text))).read_stream()
+        # A stream's end may lack the empty line that closes the last event.
+        reader.feed(text.encode() + b"\n\n")
+        reported = reader.reported()
     if not reported.finished and reported.usage is not None:
         raise UnreadableReplyError(
             "the stream breaks off before its end, so its usage is not final",
@@ -50,7 +44,13 @@ def read_reply(env: Env, file: str) -> Reported:
 
 
 def _events(text: str) -> list[dict[str, Any]]:
-    """The JSON objects of a stream's `data:` lines."""
+    """The JSON objects of a stream's `data:` lines, or of the JSON array that it is."""
+    try:
+        whole = json.loads(text)
+    except (ValueError, RecursionError):
+        whole = None
+    if isinstance(whole, list):
+        return [event for event in whole if isinstance(event, dict)]
     found = []
     for line in text.splitlines():
         if line.startswith("data:"):
@@ -61,33 +61,59 @@ def _events(text: str) -> list[dict[str, Any]]:
                 continue
             if isinstance(value, dict):
                 found.append(value)
+    if not found:
+        raise _no_reply("it is neither a JSON object nor a stream")
     return found
 
 
 def _dialect_of(body: dict[str, Any]) -> str:
-    if body.get("type") == "error" or "error" in body:
+    if body.get("object") == "response":
+        # It may have failed, and says what it used all the same.
+        return "openai-responses"
+    if body.get("type") == "error" or body.get("error") is not None:
         raise UnreadableReplyError("the reply is an error", hint="a call that was refused is not billed")
-    usage = body.get("usage")
+    usage, meta = body.get("usage"), body.get("meta")
     units = usage if isinstance(usage, dict) else {}
-    if body.get("type") == "message" or "input_tokens" in units:
-        return _ANTHROPIC
-    if "choices" in body or "prompt_tokens" in units:
-        return _OPENAI
-    raise _no_reply("it has neither Anthropic's type nor OpenAI's choices")
+    if body.get("type") == "message":
+        return "anthropic-messages"
+    if "usageMetadata" in body or "candidates" in body or "promptFeedback" in body:
+        return "gemini"
+    if "inputTokens" in units:
+        return "bedrock-converse"
+    if "billed_units" in units or "tokens" in units or (isinstance(meta, dict) and "billed_units" in meta):
+        return "cohere-v2"
+    if "inputTextTokenCount" in body or "prompt_token_count" in body:
+        return "bedrock-invoke"
+    if "output" in body and "input_tokens" in units:
+        return "openai-responses"
+    if "choices" in body:
+        return "openai-chat"
+    if "prompt_tokens" in units:
+        return "openai-embeddings"
+    if "input_tokens" in units:
+        return "anthropic-messages"
+    raise _no_reply("no provider's usage or answer is in it")
 
 
 def _dialect_of_stream(events: list[dict[str, Any]]) -> str:
     for event in events:
-        if event.get("type") == "message_start":
-            return _ANTHROPIC
+        kind = str(event.get("type"))
+        if kind == "message_start":
+            return "anthropic-messages"
+        if kind == "message-start":
+            return "cohere-v2"
+        if kind.startswith("response."):
+            return "openai-responses"
         if "choices" in event:
-            return _OPENAI
+            return "openai-chat"
+        if "usageMetadata" in event or "candidates" in event:
+            return "gemini"
     raise _no_reply("no event of the stream begins an answer")
 
 
 def _no_reply(why: str) -> InvalidValueError:
     return InvalidValueError(
         f"--reply: this is no reply of a known provider: {why}",
-        hint="give the body of an OpenAI chat completion or an Anthropic message, plain or streamed",
+        hint="give the body of a reply as it came, plain or streamed; else charge token counts",
         option="--reply",
     )

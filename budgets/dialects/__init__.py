@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from budgets.errors import InvalidValueError
 
 if TYPE_CHECKING:
     from budgets.dialects.base import Dialect
 
-NAMES = ("openai-chat", "anthropic-messages")
+# Name -> its file and class. An address is tried in this order.
+_DIALECTS = {
+    "openai-chat": ("openai_chat", "OpenAIChat"),
+    "openai-responses": ("openai_responses", "OpenAIResponses"),
+    "openai-embeddings": ("openai_embeddings", "OpenAIEmbeddings"),
+    "anthropic-messages": ("anthropic_messages", "AnthropicMessages"),
+    "gemini": ("gemini", "Gemini"),
+    "bedrock-converse": ("bedrock_converse", "BedrockConverse"),
+    "bedrock-invoke": ("bedrock_invoke", "BedrockInvoke"),
+    "cohere-v2": ("cohere_v2", "CohereV2"),
+}
+
+NAMES = tuple(_DIALECTS)
 
 
 def by_name(name: str) -> Dialect:
@@ -19,12 +33,22 @@ def by_name(name: str) -> Dialect:
     Raises:
         InvalidValueError: there is none.
     """
-    if name == "openai-chat":
-        from budgets.dialects.openai_chat import OpenAIChat
+    if name not in _DIALECTS:
+        raise InvalidValueError(f"{name} is not a dialect", hint=f"one of {', '.join(NAMES)}")
+    file, made = _DIALECTS[name]
+    dialect: Dialect = getattr(import_module(f"budgets.dialects.{file}"), made)()
+    return dialect
 
-        return OpenAIChat()
-    if name == "anthropic-messages":
-        from budgets.dialects.anthropic_messages import AnthropicMessages
 
-        return AnthropicMessages()
-    raise InvalidValueError(f"{name} is not a dialect", hint=f"one of {', '.join(NAMES)}")
+def at_path(path: str, body: Mapping[str, Any]) -> tuple[Dialect, dict[str, Any]] | None:
+    """
+    The dialect of a call to *path*, and its request: *body*, with the model where only the path names it.
+
+    `None`: no dialect has that address.
+    """
+    for name in NAMES:
+        dialect = by_name(name)
+        request = dialect.received(path, body)
+        if request is not None:
+            return dialect, request
+    return None

@@ -6,15 +6,14 @@ https://platform.claude.com/docs/en/api/messages
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from budgets.asks import Ask
 from budgets.dialects import reading
-from budgets.dialects.base import Reported
+from budgets.dialects.anthropic_messages_request import read_request, region_of
+from budgets.dialects.base import NO_HEADERS, Reported, Sent
 from budgets.dialects.sse import SseSplitter
-from budgets.money import shown
 from budgets.usage import Usage
 
 _VERSION = "2023-06-01"
@@ -23,12 +22,6 @@ _VERSION = "2023-06-01"
 # https://platform.claude.com/docs/en/build-with-claude/extended-thinking
 _LEAST_THINKING = 1024
 
-# Tools that Anthropic defines and the caller runs: what they read comes back as an ordinary message.
-# Every other tool with a type of its own runs at Anthropic's.
-# https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview
-_CALLER_RUNS = re.compile(r"(?:bash|text_editor|computer|memory)_[0-9]{8}")
-_DATE = re.compile(r"_[0-9]{8}$")
-
 _COUNTS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
 
 
@@ -36,7 +29,7 @@ class AnthropicMessages:
     """The dialect `anthropic-messages`."""
 
     name = "anthropic-messages"
-    path = "/v1/messages"
+    stream_types = ("text/event-stream",)
 
     def headers(self, key: str | None) -> dict[str, str]:
         """
@@ -80,35 +73,7 @@ class AnthropicMessages:
         Raises:
             InvalidValueError: it is no request of this dialect; the message names the field.
         """
-        model = reading.name_of_model(body)
-        inputs = _Inputs()
-        if not reading.list_at(body, "messages"):
-            raise reading.wrong("messages", "is missing or empty")
-        messages = list(reading.objects_at(body, "messages"))
-        inputs.add_content(body.get("system"), "system")
-        for field, message in messages:
-            if reading.text_at(message, "role", f"{field}.role") is None:
-                raise reading.wrong(f"{field}.role", "is missing")
-            inputs.add_content(message.get("content"), f"{field}.content")
-        _add_tools(body, inputs)
-        _add_unbounded(body, inputs)
-        thinking = reading.object_at(body, "thinking")
-        # Fast mode has prices of its own, as a tier has.
-        # https://platform.claude.com/docs/en/build-with-claude/fast-mode
-        fast = reading.text_at(body, "speed") == "fast"
-        return Ask(
-            dialect=self.name,
-            model=model,
-            texts=tuple(inputs.texts),
-            tools=tuple(inputs.tools),
-            messages=len(messages) + (body.get("system") is not None),
-            output_limit=reading.whole_number_at(body, "max_tokens", least=1),
-            stream=reading.flag_at(body, "stream"),
-            reasoning=thinking.get("type") in ("enabled", "adaptive"),
-            cache_write=_dearest_cache_write(body),
-            service_tier="fast" if fast else reading.text_at(body, "service_tier"),
-            unbounded=tuple(dict.fromkeys(inputs.unbounded)),
-        )
+        return read_request(body)
 
     def limit_output(self, body: Mapping[str, Any], tokens: int) -> dict[str, Any]:
         """
@@ -136,11 +101,19 @@ class AnthropicMessages:
             )
         return {**body, "max_tokens": limit}
 
+    def sent(self, body: Mapping[str, Any]) -> Sent:
+        """*body* as it goes out."""
+        return Sent("/v1/messages", body)
+
+    def received(self, path: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The request that *body* at *path* is."""
+        return dict(body) if path.partition("?")[0].endswith("/v1/messages") else None
+
     def ask_for_usage(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """A copy of *body*: streams carry their usage without being asked."""
         return dict(body)
 
-    def read_reply(self, body: Mapping[str, Any]) -> Reported:
+    def read_reply(self, body: Mapping[str, Any], _headers: Mapping[str, str] = NO_HEADERS, /) -> Reported:
         """
         What a plain reply reports.
 
@@ -190,6 +163,10 @@ class AnthropicMessagesStream:
         if event is None:
             self._broken = True
             return ""
+        return self.take(event)
+
+    def take(self, event: Mapping[str, Any]) -> str:
+        """Take one event; give back its answer text."""
         kind = event.get("type")
         if kind == "message_start" and isinstance(event.get("message"), Mapping):
             self._message = event["message"]
@@ -243,123 +220,6 @@ class AnthropicMessagesStream:
         )
 
 
-class _Inputs:
-    """What a request gives to read, as it is collected."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self.tools: list[str] = []
-        self.unbounded: list[str] = []
-
-    def add_content(self, content: Any, field: str) -> None:
-        if content is None:
-            return
-        if isinstance(content, str):
-            self._add_text(content)
-            return
-        if not isinstance(content, list):
-            raise reading.wrong(field, "is neither text nor a list of blocks")
-        for name, block in reading.objects_at({field: content}, field):
-            self._add_block(block, name)
-
-    def _add_text(self, text: str | None) -> None:
-        if text:
-            self.texts.append(text)
-
-    def _add_block(self, block: Mapping[str, Any], field: str) -> None:
-        kind = reading.text_at(block, "type", f"{field}.type") or ""
-        if kind in ("text", "thinking"):
-            self._add_text(reading.text_at(block, kind, f"{field}.{kind}"))
-        elif kind == "redacted_thinking":
-            self._add_text(reading.text_at(block, "data", f"{field}.data"))
-        elif kind in ("tool_use", "server_tool_use", "mcp_tool_use"):
-            self._add_text(reading.text_at(block, "name", f"{field}.name"))
-            self._add_text(reading.compact_json(block.get("input", {})))
-        elif kind in ("tool_result", "compaction"):
-            self.add_content(block.get("content"), f"{field}.content")
-        elif kind == "search_result":
-            self._add_text(reading.text_at(block, "title", f"{field}.title"))
-            self._add_text(reading.text_at(block, "source", f"{field}.source"))
-            self.add_content(block.get("content"), f"{field}.content")
-        elif kind == "document":
-            self._add_document(block, field)
-        elif kind == "image":
-            self.unbounded.append("an image")
-        elif kind == "container_upload":
-            self.unbounded.append("a file")
-        elif kind == "tool_reference":
-            # The definition that is pulled in stands in `tools` already.
-            self._add_text(reading.text_at(block, "tool_name", f"{field}.tool_name"))
-        elif kind.endswith("_tool_result"):
-            # What a server tool of an earlier turn found, sent back as it came.
-            self._add_text(reading.compact_json(block.get("content")))
-        else:
-            self.unbounded.append(f"a block of type {shown(kind)}")
-
-    def _add_document(self, block: Mapping[str, Any], field: str) -> None:
-        self._add_text(reading.text_at(block, "title", f"{field}.title"))
-        self._add_text(reading.text_at(block, "context", f"{field}.context"))
-        source = reading.object_at(block, "source", f"{field}.source")
-        if source.get("type") == "text":
-            self._add_text(reading.text_at(source, "data", f"{field}.source.data"))
-        elif source.get("type") == "content":
-            self.add_content(source.get("content"), f"{field}.source.content")
-        else:
-            self.unbounded.append("a document")
-
-
-def _add_tools(body: Mapping[str, Any], inputs: _Inputs) -> None:
-    for field, tool in reading.objects_at(body, "tools"):
-        inputs.tools.append(reading.compact_json(tool))
-        kind = reading.text_at(tool, "type", f"{field}.type") or "custom"
-        if kind != "custom" and not _CALLER_RUNS.fullmatch(kind):
-            inputs.unbounded.append(f"the server tool {shown(_DATE.sub('', kind))}")
-    # https://platform.claude.com/docs/en/build-with-claude/structured-outputs
-    config = reading.object_at(body, "output_config")
-    formats = (
-        reading.object_at(config, "format", "output_config.format"),
-        reading.object_at(body, "output_format"),
-    )
-    inputs.tools += [reading.compact_json(found["schema"]) for found in formats if "schema" in found]
-
-
-def _add_unbounded(body: Mapping[str, Any], inputs: _Inputs) -> None:
-    if reading.list_at(body, "mcp_servers"):
-        inputs.unbounded.append("MCP servers")
-    if body.get("container") is not None:
-        inputs.unbounded.append("a container")
-    management = reading.object_at(body, "context_management")
-    for field, edit in reading.objects_at(management, "edits", "context_management.edits"):
-        kind = reading.text_at(edit, "type", f"{field}.type") or ""
-        # Compaction reads everything once more to sum it up; the other edits only leave things out.
-        # https://platform.claude.com/docs/en/build-with-claude/compaction
-        if not kind.startswith("clear_"):
-            inputs.unbounded.append("compaction")
-
-
-def _dearest_cache_write(body: Mapping[str, Any]) -> str | None:
-    """https://platform.claude.com/docs/en/build-with-claude/prompt-caching"""
-    found = None
-    for mark in _cache_marks(body):
-        if isinstance(mark, Mapping) and mark.get("ttl") == "1h":
-            return "1h"
-        found = "5m" if mark is not None else found
-    return found
-
-
-def _cache_marks(body: Mapping[str, Any]) -> Iterator[Any]:
-    # A stack instead of recursion: how deep a request nests is the caller's choice.
-    rooms: list[Any] = [body.get("system"), body.get("messages"), body.get("tools")]
-    yield body.get("cache_control")
-    while rooms:
-        room = rooms.pop()
-        if isinstance(room, Mapping):
-            yield room.get("cache_control")
-            rooms += room.values()
-        elif isinstance(room, list):
-            rooms += room
-
-
 def _written_beside(block: Mapping[str, Any]) -> Iterator[str]:
     """Texts of a block, or a delta of one, that the model wrote beside its answer."""
     kind = block.get("type")
@@ -384,18 +244,20 @@ def _reported(
 ) -> Reported:
     usage: Usage | None = None
     others: tuple[tuple[str, Usage], ...] = ()
-    tier = None
+    tier = region = None
     if block is not None:
         if not isinstance(block, Mapping):
             raise reading.unreadable("usage", "is not an object")
         fast = block.get("speed") == "fast"
         tier = "fast" if fast else reading.text_or_none(block.get("service_tier"))
+        region = region_of(block.get("inference_geo"))
         usage, others = _read_usage(block)
     return Reported(
         model=reading.text_or_none(message.get("model")),
         usage=usage,
         reply_id=reading.text_or_none(message.get("id")),
         service_tier=tier,
+        region=region,
         finished=finished,
         text="".join(answer),
         aside="".join(aside),

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 from budgets.asks import Ask
+from budgets.pricing import Picos
 from budgets.usage import Usage
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+class Sent(NamedTuple):
+    """A request as it goes out."""
+
+    # Below the provider's base URL, the query with it.
+    path: str
+    body: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +33,10 @@ class Reported:
     # The provider's id of the reply.
     reply_id: str | None = None
     service_tier: str | None = None
+    # Where it was processed, when that has a price of its own: `us`.
+    region: str | None = None
+    # What the provider itself says that the call costs, where that is the whole bill: exact pico-dollars.
+    billed_picos: Picos | None = None
     # The reply is whole: a plain reply, or a stream whose end was seen.
     finished: bool = True
     # The text of the answer (all of it that came), to be counted when usage is missing; never stored.
@@ -52,16 +68,21 @@ class StreamReader(Protocol):
 
 
 class Dialect(Protocol):
-    """One wire format: requests in, usage out."""
+    """
+    One wire format: requests in, usage out.
+
+    A request always names its `model`, and says `stream` when it wants one. Where the wire has these in the
+    address instead of the body, `sent` and `received` move them.
+    """
 
     @property
     def name(self) -> str:
-        """`openai-chat`, `anthropic-messages`."""
+        """`openai-chat`, `anthropic-messages`, `gemini` ..."""
         ...
 
     @property
-    def path(self) -> str:
-        """Where calls go, below the provider's base URL: `/chat/completions`, `/v1/messages`."""
+    def stream_types(self) -> tuple[str, ...]:
+        """The content types that an answer asked for as a stream comes in, when it is one."""
         ...
 
     def headers(self, key: str | None) -> dict[str, str]:
@@ -77,7 +98,7 @@ class Dialect(Protocol):
         temperature: float | None,
         stream: bool,
     ) -> dict[str, Any]:
-        """A request body. *messages* are `{"role", "content"}` as both dialects have them."""
+        """A request body. *messages* are `{"role", "content"}`, each content a text."""
         ...
 
     def read_request(self, body: Mapping[str, Any]) -> Ask:
@@ -100,13 +121,25 @@ class Dialect(Protocol):
         """
         ...
 
+    def sent(self, body: Mapping[str, Any]) -> Sent:
+        """Where the request *body* goes, and what of it goes there."""
+        ...
+
+    def received(self, path: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The request that *body* is when it was sent to *path*; `None`: not one of this dialect."""
+        ...
+
     def ask_for_usage(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """A copy of *body* that makes a stream carry its usage, where the dialect must be asked."""
         ...
 
-    def read_reply(self, body: Mapping[str, Any]) -> Reported:
+    def read_reply(self, body: Mapping[str, Any], headers: Mapping[str, str] = NO_HEADERS, /) -> Reported:
         """
         What a plain reply reports. A reply without a usage block has `usage=None`.
+
+        Args:
+            body: The reply.
+            headers: Its HTTP headers, names in lower case: some providers count there.
 
         Raises:
             UnreadableReplyError: the usage is there and cannot be trusted (negative, text, NaN, huge).

@@ -13,45 +13,25 @@ from typing import Any
 
 from budgets.asks import Ask
 from budgets.dialects import reading
-from budgets.dialects.base import Reported
+from budgets.dialects.base import NO_HEADERS, Reported, Sent
+from budgets.dialects.openai_chat_request import LIMITS, own_limits, read_request
+from budgets.dialects.openai_usage import read_bill, read_usage
 from budgets.dialects.sse import SseSplitter
-from budgets.money import shown
-from budgets.usage import Usage
-
-_LIMITS = ("max_completion_tokens", "max_tokens")
 
 # OpenAI's own reasoning models refuse `max_tokens`; most copies know nothing else.
 # https://platform.openai.com/docs/api-reference/chat/create#chat-create-max_tokens
 _REFUSES_MAX_TOKENS = re.compile(r"(?:openai/)?(?:ft:)?(?:o[1-9]|gpt-[5-9])(?![0-9a-z])")
 
-# Models that reason without being asked to, by the last part of their name.
-_REASONS = re.compile(
-    r"(?:ft:)?(?:"
-    r"o[1-9](?![0-9a-z])"  # https://platform.openai.com/docs/guides/reasoning
-    r"|gpt-[5-9](?![0-9a-z])(?!.*-chat)|gpt-oss-"
-    r"|deepseek-(?:reasoner|r1)(?![0-9a-z])"  # https://api-docs.deepseek.com/guides/reasoning_model
-    r"|magistral-"  # https://docs.mistral.ai/capabilities/reasoning/
-    r"|grok-(?:3-mini|[4-9])(?![0-9a-z])(?!.*non-reasoning)"  # https://docs.x.ai/docs/guides/reasoning
-    r"|gemini-(?:2\.5-(?:pro|flash(?!-lite))|[3-9])"  # https://ai.google.dev/gemini-api/docs/thinking
-    r"|qwq-|.*:thinking$|.*-thinking(?:-|$)"
-    r")"
-)
 
-# Parts whose tokens depend on what they show, not on how long they are.
-_PARTS = {
-    "image_url": "an image",
-    "input_audio": "audio",
-    "file": "a file",
-    "video_url": "a video",
-    "document_url": "a document",  # https://docs.mistral.ai/capabilities/document_ai/document_qna/
-}
+# https://learn.microsoft.com/azure/ai-services/openai/reference#chat-completions
+_DEPLOYMENT = re.compile(r"/deployments/([^/]+)/chat/completions$")
 
 
 class OpenAIChat:
     """The dialect `openai-chat`."""
 
     name = "openai-chat"
-    path = "/chat/completions"
+    stream_types = ("text/event-stream",)
 
     def headers(self, key: str | None) -> dict[str, str]:
         """
@@ -60,10 +40,7 @@ class OpenAIChat:
         Raises:
             InvalidValueError: no header can carry *key*.
         """
-        headers = {"content-type": "application/json"}
-        if key is not None:
-            headers["authorization"] = f"Bearer {reading.usable_key(key)}"
-        return headers
+        return reading.bearer_headers(key)
 
     def build_request(
         self,
@@ -90,29 +67,7 @@ class OpenAIChat:
         Raises:
             InvalidValueError: it is no request of this dialect; the message names the field.
         """
-        model = reading.name_of_model(body)
-        inputs = _Inputs()
-        if not reading.list_at(body, "messages"):
-            raise reading.wrong("messages", "is missing or empty")
-        messages = list(reading.objects_at(body, "messages"))
-        for field, message in messages:
-            inputs.add_message(message, field)
-        _add_tools(body, inputs)
-        _add_unbounded(body, model, inputs)
-        return Ask(
-            dialect=self.name,
-            model=model,
-            texts=tuple(inputs.texts),
-            tools=tuple(inputs.tools),
-            messages=len(messages),
-            output_limit=max(_own_limits(body).values(), default=None),
-            answers=reading.whole_number_at(body, "n", least=1) or 1,
-            stream=reading.flag_at(body, "stream"),
-            reasoning=_reasons(body, model),
-            cache_write=inputs.cache_write,
-            service_tier=reading.text_at(body, "service_tier"),
-            unbounded=tuple(dict.fromkeys(inputs.unbounded)),
-        )
+        return read_request(body)
 
     def limit_output(self, body: Mapping[str, Any], tokens: int) -> dict[str, Any]:
         """
@@ -125,12 +80,25 @@ class OpenAIChat:
             InvalidValueError: *tokens* is below 1, or the limit that is there is no number.
         """
         reading.check_limit(tokens)
-        lowered = {field: min(limit, tokens) for field, limit in _own_limits(body).items()}
+        lowered = {field: min(limit, tokens) for field, limit in own_limits(body).items()}
         if not lowered:
             refuses = _REFUSES_MAX_TOKENS.match(reading.name_of_model(body))
-            lowered = {_LIMITS[0] if refuses else _LIMITS[1]: tokens}
+            lowered = {LIMITS[0] if refuses else LIMITS[1]: tokens}
         # What is left out here is a limit of null or -1, which is none.
-        return {**{field: value for field, value in body.items() if field not in _LIMITS}, **lowered}
+        return {**{field: value for field, value in body.items() if field not in LIMITS}, **lowered}
+
+    def sent(self, body: Mapping[str, Any]) -> Sent:
+        """*body* as it goes out."""
+        return Sent("/chat/completions", body)
+
+    def received(self, path: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The request that *body* at *path* is. Azure names the model in the path, as a deployment."""
+        place, _, _ = path.partition("?")
+        if not place.endswith("/chat/completions"):
+            return None
+        deployment = _DEPLOYMENT.search(place)
+        named = {"model": reading.unescaped(deployment[1])} if deployment else {}
+        return {**named, **body}
 
     def ask_for_usage(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """
@@ -144,7 +112,7 @@ class OpenAIChat:
         options = reading.object_at(body, "stream_options")
         return {**body, "stream_options": {**options, "include_usage": True}}
 
-    def read_reply(self, body: Mapping[str, Any]) -> Reported:
+    def read_reply(self, body: Mapping[str, Any], _headers: Mapping[str, str] = NO_HEADERS, /) -> Reported:
         """
         What a plain reply reports.
 
@@ -156,7 +124,8 @@ class OpenAIChat:
             written.add(choice.get("message"))
         return Reported(
             model=reading.text_or_none(body.get("model")),
-            usage=_read_usage(body.get("usage")),
+            usage=read_usage(body.get("usage")),
+            billed_picos=read_bill(body.get("usage")),
             reply_id=reading.text_or_none(body.get("id")),
             service_tier=reading.text_or_none(body.get("service_tier")),
             text="".join(written.answer),
@@ -221,136 +190,14 @@ class OpenAIChatStream:
             raise reading.unreadable("stream", "has a piece that is not JSON, and no usage")
         return Reported(
             model=self._names.get("model"),
-            usage=_read_usage(self._usage),
+            usage=read_usage(self._usage),
+            billed_picos=read_bill(self._usage),
             reply_id=self._names.get("id"),
             service_tier=self._names.get("service_tier"),
             finished=self._finished,
             text="".join(self._written.answer),
             aside="".join(self._written.aside),
         )
-
-
-def _own_limits(body: Mapping[str, Any]) -> dict[str, int]:
-    """The caller's own output limits. Local servers take -1 for "no limit", which is none."""
-    limits = {field: reading.whole_number_at(body, field, least=-1) for field in _LIMITS}
-    for field, limit in limits.items():
-        if limit == 0:
-            raise reading.wrong(field, "is 0, so no answer fits", "give 1 or more")
-    return {field: limit for field, limit in limits.items() if limit is not None and limit > 0}
-
-
-def _reasons(body: Mapping[str, Any], model: str) -> bool:
-    effort = reading.text_at(body, "reasoning_effort")
-    # OpenRouter: {"effort": "high"} or {"enabled": true}.
-    # https://openrouter.ai/docs/use-cases/reasoning-tokens
-    reasoning = reading.object_at(body, "reasoning")
-    # DeepSeek, Z.AI: {"type": "enabled"}. https://docs.z.ai/guides/capabilities/thinking-mode
-    thinking = reading.object_at(body, "thinking")
-    effort = effort or reading.text_at(reasoning, "effort", "reasoning.effort")
-    if effort is not None:
-        return effort != "none"
-    if reasoning.get("enabled") is False or thinking.get("type") == "disabled":
-        return False
-    return bool(reasoning or thinking) or _REASONS.match(model.rpartition("/")[2]) is not None
-
-
-class _Inputs:
-    """What a request gives to read, as it is collected."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self.tools: list[str] = []
-        self.unbounded: list[str] = []
-        self.cache_write: str | None = None
-
-    def add_message(self, message: Mapping[str, Any], field: str) -> None:
-        if reading.text_at(message, "role", f"{field}.role") is None:
-            raise reading.wrong(f"{field}.role", "is missing")
-        # The copies send earlier reasoning back under one of two names; it is read again where it is kept.
-        for key in ("name", "refusal", "reasoning_content", "reasoning"):
-            self._add_text(reading.text_at(message, key, f"{field}.{key}"))
-        self._add_content(message.get("content"), f"{field}.content")
-        for name, call in reading.objects_at(message, "tool_calls", f"{field}.tool_calls"):
-            self._add_call(call, "function", name)
-            self._add_call(call, "custom", name)
-        self._add_call(message, "function_call", field)
-        if message.get("audio") is not None:
-            self.unbounded.append("an earlier audio answer")
-
-    def _add_text(self, text: str | None) -> None:
-        if text:
-            self.texts.append(text)
-
-    def _add_call(self, call: Mapping[str, Any], key: str, field: str) -> None:
-        function = reading.object_at(call, key, f"{field}.{key}")
-        self._add_text(reading.text_at(function, "name", f"{field}.{key}.name"))
-        for part in ("arguments", "input"):
-            given = function.get(part)
-            # Ollama and Mistral take the arguments as an object, too.
-            self._add_text(given if isinstance(given, str | None) else reading.compact_json(given))
-
-    def _add_content(self, content: Any, field: str) -> None:
-        if content is None:
-            return
-        if isinstance(content, str):
-            self._add_text(content)
-            return
-        if not isinstance(content, list):
-            raise reading.wrong(field, "is neither text nor a list of parts")
-        for name, part in reading.objects_at({field: content}, field):
-            self._add_part(part, name)
-
-    def _add_part(self, part: Mapping[str, Any], field: str) -> None:
-        kind = reading.text_at(part, "type", f"{field}.type")
-        if kind in ("text", "refusal"):
-            self._add_text(reading.text_at(part, kind, f"{field}.{kind}"))
-        elif kind == "thinking":
-            # Mistral's reasoning, itself a list of parts. https://docs.mistral.ai/capabilities/reasoning/
-            self._add_content(part.get("thinking"), f"{field}.thinking")
-        elif kind in _PARTS:
-            self.unbounded.append(_PARTS[kind])
-        else:
-            self.unbounded.append(f"a part of type {shown(str(kind))}")
-        # OpenRouter hands caching marks on to the vendors that want them.
-        # https://openrouter.ai/docs/features/prompt-caching
-        mark = reading.object_at(part, "cache_control", f"{field}.cache_control")
-        if mark:
-            self.cache_write = "1h" if "1h" in (mark.get("ttl"), self.cache_write) else "5m"
-
-
-def _add_tools(body: Mapping[str, Any], inputs: _Inputs) -> None:
-    for field, tool in reading.objects_at(body, "tools"):
-        inputs.tools.append(reading.compact_json(tool))
-        kind = reading.text_at(tool, "type", f"{field}.type") or "function"
-        if kind not in ("function", "custom"):
-            # Groq's browser search, xAI's live search and the like run at the provider's.
-            inputs.unbounded.append(f"the server tool {shown(kind)}")
-    inputs.tools += [reading.compact_json(function) for _, function in reading.objects_at(body, "functions")]
-    answer = reading.object_at(body, "response_format")
-    # OpenAI has the schema under `json_schema`, with its name; Together and llama.cpp under `schema`.
-    for key in ("json_schema", "schema"):
-        if schema := reading.object_at(answer, key, f"response_format.{key}"):
-            inputs.tools.append(reading.compact_json(schema))
-
-
-def _add_unbounded(body: Mapping[str, Any], model: str, inputs: _Inputs) -> None:
-    reasons = {
-        # https://platform.openai.com/docs/guides/tools-web-search
-        "a web search": body.get("web_search_options") is not None or "-search-preview" in model,
-        # Rejected tokens of a prediction are billed as output on top of the answer.
-        # https://platform.openai.com/docs/guides/predicted-outputs
-        "a predicted output": body.get("prediction") is not None,
-        # https://docs.x.ai/docs/guides/live-search
-        "a live search": body.get("search_parameters") is not None,
-        # https://openrouter.ai/docs/features/web-search
-        "plugins": bool(body.get("plugins")) or model.endswith(":online"),
-        # https://openrouter.ai/docs/features/model-routing
-        "fallback models": bool(body.get("models")),
-    }
-    inputs.unbounded += [reason for reason, found in reasons.items() if found]
-    for modality in reading.list_at(body, "modalities"):
-        if modality != "text":
-            inputs.unbounded.append(f"an answer as {shown(str(modality))}")
 
 
 class _Written:
@@ -386,91 +233,3 @@ class _Written:
 
     def _beside(self, *texts: Any) -> None:
         self.aside += [text for text in texts if isinstance(text, str)]
-
-
-def _read_usage(block: Any) -> Usage | None:
-    """
-    A usage block as disjoint counts.
-
-    https://platform.openai.com/docs/api-reference/chat/object#chat-object-usage
-    """
-    if block is None:
-        return None
-    if not isinstance(block, Mapping):
-        raise reading.unreadable("usage", "is not an object")
-    prompt = reading.count_at(block, "prompt_tokens", "usage.prompt_tokens")
-    completion = reading.count_at(block, "completion_tokens", "usage.completion_tokens")
-    if prompt is None and completion is None:
-        # Some copies send an empty block where they have nothing to say.
-        return None
-    if prompt is None:
-        raise reading.unreadable("usage.prompt_tokens", "is missing")
-    return reading.usage_of({**_read_input(block, prompt), **_read_output(block, prompt, completion or 0)})
-
-
-def _read_input(block: Mapping[str, Any], prompt: int) -> dict[str, int]:
-    field = "usage.prompt_tokens_details"
-    details = reading.block_at(block, "prompt_tokens_details", field)
-    cached = _cached(block, details)
-    # OpenAI and OpenRouter have writes inside `prompt_tokens`.
-    # https://openrouter.ai/docs/use-cases/usage-accounting
-    written = reading.count_at(details, "cache_write_tokens", f"{field}.cache_write_tokens") or 0
-    audio = reading.count_at(details, "audio_tokens", f"{field}.audio_tokens") or 0
-    _must_fit(f"{field}.audio_tokens", audio, prompt)
-    _must_fit(f"{field}.cached_tokens", cached + written, prompt)
-    # Nothing says how much of the cached part is audio, so it is text as far as the text reaches.
-    cached_audio = max(0, cached + written + audio - prompt)
-    _must_fit(f"{field}.audio_tokens", cached_audio, cached)
-    return {
-        "input": prompt - written - audio - (cached - cached_audio),
-        "cached_input": cached - cached_audio,
-        "cache_write": written,
-        "input_audio": audio - cached_audio,
-        "cached_input_audio": cached_audio,
-    }
-
-
-def _cached(block: Mapping[str, Any], details: Mapping[str, Any]) -> int:
-    places = (
-        (details, "cached_tokens", "usage.prompt_tokens_details.cached_tokens"),
-        # https://api-docs.deepseek.com/guides/kv_cache
-        (block, "prompt_cache_hit_tokens", "usage.prompt_cache_hit_tokens"),
-        # Mistral: https://docs.mistral.ai/api/endpoint/chat
-        (block, "num_cached_tokens", "usage.num_cached_tokens"),
-        # Moonshot: https://platform.moonshot.ai/docs/api/chat
-        (block, "cached_tokens", "usage.cached_tokens"),
-    )
-    for place, key, field in places:
-        count = reading.count_at(place, key, field)
-        if count is not None:
-            return count
-    return 0
-
-
-def _read_output(block: Mapping[str, Any], prompt: int, completion: int) -> dict[str, int]:
-    field = "usage.completion_tokens_details"
-    details = reading.block_at(block, "completion_tokens_details", field)
-    reasoning = reading.count_at(details, "reasoning_tokens", f"{field}.reasoning_tokens") or 0
-    audio = reading.count_at(details, "audio_tokens", f"{field}.audio_tokens") or 0
-    image = reading.count_at(details, "image_tokens", f"{field}.image_tokens") or 0
-    total = reading.count_at(block, "total_tokens", "usage.total_tokens") or 0
-    # OpenAI has reasoning inside `completion_tokens`. Where the total is more than prompt and completion,
-    # the rest was thought outside of it: xAI says so beside it, Gemini's compatible endpoint does not.
-    # https://docs.x.ai/docs/guides/reasoning
-    # A total below its parts says nothing: the parts are what is billed.
-    outside = max(0, total - prompt - completion)
-    inside = max(0, reasoning - outside)
-    _must_fit(f"{field}.reasoning_tokens", inside, completion)
-    _must_fit(f"{field}.audio_tokens", inside + audio, completion)
-    _must_fit(f"{field}.image_tokens", inside + audio + image, completion)
-    return {
-        "output": completion - inside - audio - image,
-        "reasoning": inside + outside,
-        "output_audio": audio,
-        "output_image": image,
-    }
-
-
-def _must_fit(field: str, count: int, whole: int) -> None:
-    if count > whole:
-        raise reading.unreadable(field, f"does not fit into its total ({count} > {whole})")

@@ -11,10 +11,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from typing import Any
 
 from budgets.errors import InvalidValueError, UnreadableReplyError
 from budgets.money import shown
+from budgets.pricing import PICOS_PER_USD, Picos
 from budgets.usage import MOST_COUNT, Usage
 
 _LONGEST_WORDS = 300
@@ -24,16 +27,42 @@ _KEY = re.compile(r"\b(?:sk|pk|gsk|csk|xai|fw|key|tgp)[-_][\w*.-]{6,}|\bAIza[\w*
 
 def compact_json(value: Any) -> str:
     """*value* as JSON without spaces, the form in which schemas are counted."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str)
 
 
 def parse_object(data: bytes | str) -> dict[str, Any] | None:
-    """The JSON object that *data* is, or `None` when it is something else."""
+    """The JSON object that *data* is, its fractions as `Decimal`, or `None` when it is something else."""
     try:
-        found = json.loads(data)
+        found = json.loads(data, parse_float=_fraction)
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def _fraction(text: str) -> Decimal | float:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        # An exponent beyond all numbers. What is infinite is refused where it is read.
+        return float(text)
+
+
+_ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+_MUST_ESCAPE = re.compile(r"[^A-Za-z0-9._~/-]")
+
+
+def unescaped(text: str) -> str:
+    """A part of a URL without its percent signs."""
+    return _ESCAPES.sub(
+        lambda found: bytes.fromhex(found[0].replace("%", "")).decode("utf-8", "replace"), text
+    )
+
+
+def escaped(text: str) -> str:
+    """*text*, fit for a URL's path; slashes stay."""
+    return _MUST_ESCAPE.sub(
+        lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode("utf-8", "replace")), text
+    )
 
 
 # --- requests -----------------------------------------------------------------------------------------
@@ -171,6 +200,29 @@ def usable_key(key: str) -> str:
     return key
 
 
+def bearer_headers(key: str | None) -> dict[str, str]:
+    """
+    The headers of a call to an API that wants its key as a bearer token.
+
+    Raises:
+        InvalidValueError: no header can carry *key*.
+    """
+    headers = {"content-type": "application/json"}
+    if key is not None:
+        headers["authorization"] = f"Bearer {usable_key(key)}"
+    return headers
+
+
+def refuse_for_vectors(**options: Any) -> None:
+    """
+    Raises:
+        InvalidValueError: one of *options* is set, which have no meaning where text is embedded.
+    """
+    for name, value in options.items():
+        if value is not None:
+            raise wrong(name, "has no meaning where text is embedded")
+
+
 # --- replies ------------------------------------------------------------------------------------------
 
 
@@ -192,6 +244,44 @@ def count_at(block: Mapping[str, Any], key: str, field: str) -> int | None:
     if type(value) is not int or not 0 <= value <= MOST_COUNT:
         raise unreadable(field, f"is {shown(repr(value))}, not a count")
     return value
+
+
+# No call costs a million dollars, and no amount is given finer than this.
+_MOST_USD = 10**6
+_MOST_DECIMALS = 40
+
+
+def picos_at(block: Mapping[str, Any], key: str, field: str) -> Picos | None:
+    """
+    The dollars under *key* as exact pico-dollars; `None` where it is absent or null.
+
+    Raises:
+        UnreadableReplyError: it is no plain amount from 0 to a million dollars.
+    """
+    value = block.get(key)
+    if value is None:
+        return None
+    if isinstance(value, float):
+        # From an SDK's object: the shortest text that is this float is the text that was sent.
+        value = Decimal(repr(value))
+    if type(value) is int:
+        value = Decimal(value)
+    if not isinstance(value, Decimal) or not value.is_finite() or not 0 <= value <= _MOST_USD:
+        raise unreadable(field, f"is {shown(repr(block[key]))}, not an amount")
+    exponent = value.as_tuple().exponent
+    if isinstance(exponent, int) and exponent < -_MOST_DECIMALS:
+        raise unreadable(field, "is an amount with more decimals than money has")
+    picos = Fraction(value) * PICOS_PER_USD
+    return picos.numerator if picos.denominator == 1 else picos
+
+
+def must_fit(field: str, count: int, whole: int) -> None:
+    """
+    Raises:
+        UnreadableReplyError: a part is more than its whole.
+    """
+    if count > whole:
+        raise unreadable(field, f"does not fit into its total ({count} > {whole})")
 
 
 def block_at(block: Mapping[str, Any], key: str, field: str) -> Mapping[str, Any]:

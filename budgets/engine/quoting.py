@@ -61,7 +61,8 @@ def quote(
         counted=count.how,
         prompt_nanos=cost(Usage.of(input=count.likely, how=count.how), prices).nanos,
         fixed_picos=fixed,
-        output_picos=most_output_picos(prices, most_input) * ask.answers,
+        # A model that writes nothing has no price for it.
+        output_picos=most_output_picos(prices, most_input) * ask.answers if limit else 0,
         output_limit=limit,
         limited_by=limited_by,
         floor=min(limit, REASONING_FLOOR_TOKENS if reasons else FLOOR_TOKENS),

@@ -18,7 +18,7 @@ from budgets.money import shown
 from budgets.pricing import PICOS_PER_USD, Picos, Price
 
 # Everything else is priced per million.
-PRICED_EACH = frozenset({"requests", "web_searches"})
+PRICED_EACH = frozenset({"requests", "web_searches", "file_searches", "code_sessions"})
 
 _MILLION = 1_000_000
 _DECIMAL = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,40})?", re.ASCII)

@@ -38,8 +38,8 @@ class TiktokenCounter:
         if ask.tools:
             parts.append(_tools(family, ask))
         return Count(
-            likely=sum(part.likely for part in parts),
-            most=sum(part.most for part in parts),
+            likely=ask.token_ids + sum(part.likely for part in parts),
+            most=ask.token_ids + sum(part.most for part in parts),
             how=f"{_how(family)} +{family.message.likely}/message",
         )
 

@@ -281,6 +281,93 @@ def test_charge_records_what_it_is_given(
     assert budget.done("check").out.startswith("all sums add up")
 
 
+RESPONSE = {
+    "object": "response",
+    "model": "gpt-4o-mini",
+    "status": "incomplete",
+    "error": None,
+    "output": [],
+    "usage": {
+        "input_tokens": 1000,
+        "input_tokens_details": {"cached_tokens": 400},
+        "output_tokens": 100,
+    },
+}
+GEMINI = {
+    "modelVersion": "gemini-2.5-flash",
+    "candidates": [{"content": {"parts": [{"text": "Elbe"}]}, "finishReason": "STOP"}],
+    "usageMetadata": {"promptTokenCount": 10, "candidatesTokenCount": 2, "thoughtsTokenCount": 4},
+}
+
+
+@pytest.mark.parametrize(
+    ("reply", "model", "cost"),
+    [
+        pytest.param(json.dumps(RESPONSE), None, "0.00018", id="an OpenAI response"),
+        pytest.param(
+            "event: response.completed\ndata: "
+            + json.dumps({"type": "response.completed", "response": RESPONSE}),
+            None,
+            "0.00018",
+            id="an OpenAI response, streamed",
+        ),
+        pytest.param(
+            json.dumps(
+                {
+                    "object": "list",
+                    "data": [],
+                    "model": "text-embedding-3-small",
+                    "usage": {"prompt_tokens": 50, "total_tokens": 50},
+                }
+            ),
+            None,
+            "0.000001",
+            id="an OpenAI embedding",
+        ),
+        pytest.param(json.dumps(GEMINI), None, "0.000018", id="Gemini"),
+        pytest.param(f"data: {json.dumps(GEMINI)}\n\n", None, "0.000018", id="Gemini, as events"),
+        pytest.param(f"[{json.dumps(GEMINI)}\n]", None, "0.000018", id="Gemini, as an array"),
+        pytest.param(
+            json.dumps({"output": {}, "usage": {"inputTokens": 1000, "outputTokens": 100}}),
+            "gpt-4o-mini",
+            "0.00021",
+            id="Bedrock Converse, whose replies name no model",
+        ),
+        pytest.param(
+            json.dumps({"inputTextTokenCount": 1000, "results": [{"tokenCount": 100}]}),
+            "gpt-4o-mini",
+            "0.00021",
+            id="Titan at Bedrock",
+        ),
+        pytest.param(
+            json.dumps({"usage": {"billed_units": {"input_tokens": 1000, "output_tokens": 100}}}),
+            "gpt-4o-mini",
+            "0.00021",
+            id="Cohere",
+        ),
+    ],
+)
+def test_a_reply_of_any_dialect_is_recognised(
+    budget: Budget, reply: str, model: str | None, cost: str
+) -> None:
+    budget.done("create", "--user", "ann", "--total", "10")
+    named = ("--model", model) if model else ()
+    document = budget.done("charge", "--reply", "-", *named, "--json", stdin=reply).document
+    assert (document["cost_usd"], document["how"]) == (cost, "reported")
+
+
+def test_what_openrouter_bills_is_charged(budget: Budget) -> None:
+    budget.done("create", "--user", "ann", "--total", "10")
+    reply = (
+        '{"model": "nobody/knows-it", "choices": [], "usage": {"prompt_tokens": 16, "completion_tokens": 2,'
+        ' "cost": 0.000014, "is_byok": false}}'
+    )
+    document = budget.done(
+        "charge", "--provider", "openrouter", "--reply", "-", "--json", stdin=reply
+    ).document
+    assert document["cost_usd"] == "0.000014"
+
+
 def test_a_reply_by_stdin_is_read(budget: Budget) -> None:
     budget.done("create", "--user", "ann", "--total", "10")
     ended = budget.done("charge", "--reply", "-", "--json", stdin=json.dumps(OPENAI_REPLY))

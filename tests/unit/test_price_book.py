@@ -584,4 +584,4 @@ def test_every_unit_can_be_priced_by_its_owner(own: Path) -> None:
     set_price(own, "m", prices=dict.fromkeys(UNITS, "1"), now=NOON)
     found = open_book(own).find("m", at=NOON)
     each = cost(Usage.of(how="reported", **dict.fromkeys(UNITS, 1)), found)
-    assert each.exact_picos == 11 * 10**6 + 2 * 10**12
+    assert each.exact_picos == 11 * 10**6 + 4 * 10**12

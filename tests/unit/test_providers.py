@@ -59,7 +59,7 @@ def test_the_table_is_sound() -> None:
         assert provider.base_url.startswith("http://localhost:" if provider.local else "https://")
         assert not provider.base_url.endswith("/")
         # What comes after the base must not repeat its end.
-        assert "/v1/v1" not in provider.base_url + by_name(provider.dialect).path
+        assert "/v1/v1" not in provider.base_url + by_name(provider.dialect).sent({"model": "m"}).path
         assert provider.documentation.startswith("https://")
         assert provider.local or provider.key_variables
 

@@ -25,7 +25,7 @@ def _words(text: str) -> int:
 
 
 def _call(dialect: str, request: Any) -> OutgoingCall:
-    url = f"https://simulated.invalid{by_name(dialect).path}"
+    url = f"https://simulated.invalid{by_name(dialect).sent({}).path}"
     return OutgoingCall("acme", url, {}, json.dumps(request).encode())
 
 

@@ -26,7 +26,12 @@ def test_input_and_output_are_sums_and_nothing_is_in_both() -> None:
     assert usage.input_tokens == len(INPUT_UNITS)
     assert usage.output_tokens == len(OUTPUT_UNITS)
     assert not set(INPUT_UNITS) & set(OUTPUT_UNITS)
-    assert set(UNITS) - {*INPUT_UNITS, *OUTPUT_UNITS} == {"requests", "web_searches"}
+    assert set(UNITS) - {*INPUT_UNITS, *OUTPUT_UNITS} == {
+        "requests",
+        "web_searches",
+        "file_searches",
+        "code_sessions",
+    }
 
 
 def test_for_json_it_says_how_it_was_counted() -> None:
