@@ -32,6 +32,8 @@ class Ask:
     # The dearest caching that is asked for: `None`, `5m` or `1h`.
     cache_write: str | None = None
     service_tier: str | None = None
+    # Where the request wants to be worked on, as the provider names it; `None`: it does not say.
+    region: str | None = None
     # Why the request does not bound what the provider reads, in words; empty when it does.
     unbounded: tuple[str, ...] = ()
 

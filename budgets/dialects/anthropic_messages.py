@@ -107,6 +107,8 @@ class AnthropicMessages:
             reasoning=thinking.get("type") in ("enabled", "adaptive"),
             cache_write=_dearest_cache_write(body),
             service_tier="fast" if fast else reading.text_at(body, "service_tier"),
+            # https://platform.claude.com/docs/en/build-with-claude/data-residency
+            region=reading.text_at(body, "inference_geo"),
             unbounded=tuple(dict.fromkeys(inputs.unbounded)),
         )
 
@@ -384,18 +386,20 @@ def _reported(
 ) -> Reported:
     usage: Usage | None = None
     others: tuple[tuple[str, Usage], ...] = ()
-    tier = None
+    tier = region = None
     if block is not None:
         if not isinstance(block, Mapping):
             raise reading.unreadable("usage", "is not an object")
         fast = block.get("speed") == "fast"
         tier = "fast" if fast else reading.text_or_none(block.get("service_tier"))
+        region = reading.text_or_none(block.get("inference_geo"))
         usage, others = _read_usage(block)
     return Reported(
         model=reading.text_or_none(message.get("model")),
         usage=usage,
         reply_id=reading.text_or_none(message.get("id")),
         service_tier=tier,
+        region=region,
         finished=finished,
         text="".join(answer),
         aside="".join(aside),

@@ -21,6 +21,8 @@ class Reported:
     # The provider's id of the reply.
     reply_id: str | None = None
     service_tier: str | None = None
+    # Where it was worked on, as the provider names it; `None`: the reply does not say.
+    region: str | None = None
     # The reply is whole: a plain reply, or a stream whose end was seen.
     finished: bool = True
     # The text of the answer (all of it that came), to be counted when usage is missing; never stored.
