@@ -9,6 +9,7 @@ A cost is summed exactly and rounded once, up, to a nano.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
@@ -136,6 +137,9 @@ class ModelPrices:
     region: str | None = None
     # Unit -> its rows for that call, the one for the largest input first.
     _steps: dict[str, tuple[Price, ...]] = field(init=False, repr=False, compare=False)
+    # Above how much input other rows hold, and the rates below and above each.
+    _edges: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    _rates: tuple[dict[str, Picos], ...] = field(init=False, repr=False, compare=False)
     # Units whose standard price is known and whose price in this tier is not, and would be guessed too low.
     _withheld: frozenset[str] = field(init=False, repr=False, compare=False, default=frozenset())
     _calls: dict[tuple[str | None, str | None], ModelPrices] = field(
@@ -154,6 +158,21 @@ class ModelPrices:
                 for unit, rows in steps.items()
             }
         object.__setattr__(self, "_steps", steps)
+        edges = sorted({row.above for rows in steps.values() for row in rows if row.above})
+        object.__setattr__(self, "_edges", tuple(edges))
+        object.__setattr__(
+            self, "_rates", tuple(self._own_rates(tokens) for tokens in (0, *(edge + 1 for edge in edges)))
+        )
+
+    def _own_rates(self, input_tokens: int) -> dict[str, Picos]:
+        rows = {unit: self.own_row(unit, input_tokens) for unit in self._steps}
+        return {unit: row.picos for unit, row in rows.items() if row is not None}
+
+    def rates(self, usage: Usage) -> Mapping[str, Picos]:
+        """Unit -> pico-dollars for one, at a call with that usage, where the unit has a row of its own."""
+        if not self._edges:
+            return self._rates[0]
+        return self._rates[bisect_left(self._edges, usage.input_tokens)]
 
     @property
     def tiers(self) -> tuple[str, ...]:
@@ -334,8 +353,18 @@ class Cost:
     # Rounded once, up.
     nanos: Nanos
     exact_picos: Picos
-    lines: tuple[CostLine, ...]
+    usage: Usage
     prices: ModelPrices = field(repr=False)
+
+    @property
+    def lines(self) -> tuple[CostLine, ...]:
+        """The sum, unit by unit."""
+        input_tokens = self.usage.input_tokens
+        lines = []
+        for unit, count in self.usage.counts:
+            row = self.prices.row(unit, input_tokens)
+            lines.append(CostLine(unit, count, row.picos, count * row.picos, row.unit, row.above, row.source))
+        return tuple(lines)
 
     def pins(self) -> dict[str, Any]:
         """What a charge stores so that it can be explained for ever: book, model, pico-dollars per unit."""
@@ -356,15 +385,14 @@ def cost(usage: Usage, prices: ModelPrices) -> Cost:
     Raises:
         UnknownPriceError: a unit that was used has no price. Nothing is left out.
     """
-    input_tokens = usage.input_tokens
+    rates = prices.rates(usage)
     total: Picos = 0
-    lines = []
     for unit, count in usage.counts:
-        row = prices.row(unit, input_tokens)
-        product = count * row.picos
-        total += product
-        lines.append(CostLine(unit, count, row.picos, product, row.unit, row.above, row.source))
-    return Cost(round_up(total), total, tuple(lines), prices)
+        picos = rates.get(unit)
+        if picos is None:
+            picos = prices.row(unit, usage.input_tokens).picos
+        total += count * picos
+    return Cost(round_up(total), total, usage, prices)
 
 
 def unit_picos(prices: ModelPrices, unit: str, input_tokens: int) -> Picos:

@@ -82,6 +82,7 @@ INPUT_UNITS = (
     "input_video",
 )
 OUTPUT_UNITS = ("output", "reasoning", "output_audio", "output_image", "output_video")
+_INPUT = frozenset(INPUT_UNITS)
 TOKEN_UNITS = frozenset((*INPUT_UNITS, *OUTPUT_UNITS, "citations"))
 
 
@@ -138,7 +139,11 @@ class Usage:
     @property
     def input_tokens(self) -> int:
         """All that was read: fresh, cached, written to the cache, audio, images."""
-        return sum(count for unit, count in self.counts if unit in INPUT_UNITS)
+        total = 0
+        for unit, count in self.counts:
+            if unit in _INPUT:
+                total += count
+        return total
 
     @property
     def output_tokens(self) -> int:

@@ -68,9 +68,10 @@ class LayeredBook:
             free=own.free,
         )
 
-    def newest(self, today: date) -> date | None:
-        """See `BundledBook.newest`."""
-        return self._bundled.newest(today)
+    @property
+    def made(self) -> date | None:
+        """See `BundledBook.made`."""
+        return self._bundled.made
 
     def current(self, at: datetime) -> Iterator[ModelPrices]:
         """Every model that has a price at *at* (aware): the owner's first, then those they do not replace."""

@@ -1,10 +1,11 @@
 """
 Makes `prices.jsonl` and `disagreements.tsv` from two public price sets and the hand-kept `limits.jsonl`.
 
-    python -m budgets.prices.build litellm-1.109.1-....whl
+    python -m budgets.prices.build litellm-1.109.1-....whl 2026-11-22
 
 The first set is the installed `genai-prices`; the argument is `litellm`'s wheel, or the JSON map out of it.
-The same input gives the same bytes. Nothing here runs in use. The rules, with their reasons, stand in
+The day, by itself today's, is the one whose prices the map has.
+The same input and day give the same bytes. Nothing here runs in use. The rules, with their reasons, stand in
 docs/explanation/prices.md.
 """
 
@@ -17,10 +18,12 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from budgets.clock import utc_now
 from budgets.prices import from_genai, from_litellm
 from budgets.prices.cleaning import Usd
 from budgets.prices.from_litellm import Entry
@@ -87,9 +90,11 @@ class _Index:
         return None
 
 
-def build(raw_map: bytes, map_version: str) -> Built:
+def build(raw_map: bytes, map_version: str, today: date) -> Built:
     """
     The texts of the two files, from the installed `genai-prices` and *raw_map*.
+
+    The map has the prices of one day, *today*, which is compared with that day's in the other set.
 
     Raises:
         ValueError: a source holds something that the rules do not know, or `limits.jsonl` names a model that
@@ -100,7 +105,7 @@ def build(raw_map: bytes, map_version: str) -> Built:
     import genai_prices.data
 
     limits = {each["id"]: each for each in map(json.loads, LIMITS.read_text("utf-8").splitlines())}
-    lines, disagreements = _merged([dict(line) for line in from_genai.models()], raw_map)
+    lines, disagreements = _merged([dict(line) for line in from_genai.models()], raw_map, today)
     if missing := limits.keys() - {line["id"] for line in lines}:
         raise ValueError(f"limits.jsonl names models that are not there: {', '.join(sorted(missing))}")
     first = {
@@ -109,13 +114,15 @@ def build(raw_map: bytes, map_version: str) -> Built:
         "licence": "MIT",
         "sha256": hashlib.sha256(Path(genai_prices.data.__file__).read_bytes()).hexdigest(),
     }
-    text = _assembled(lines, limits, from_genai.pages(), [first, _map_input(raw_map, map_version)])
+    inputs = [first, _map_input(raw_map, map_version)]
+    text = _assembled(lines, limits, from_genai.pages(), inputs, today)
     return Built(text, _report(disagreements))
 
 
-def rebuilt(header: Mapping[str, Any], lines: Iterable[dict[str, Any]], raw_map: bytes) -> str:
+def rebuilt(header: Mapping[str, Any], lines: Iterable[dict[str, Any]], raw_map: bytes, today: date) -> str:
     """
-    A book like that of *header* and *lines*, with what the price map *raw_map* says in the place of its map.
+    A book like that of *header* and *lines*, with what the price map *raw_map* says *today* in the place of
+    what its own map said.
 
     Raises:
         InvalidValueError: it is no price map.
@@ -127,9 +134,9 @@ def rebuilt(header: Mapping[str, Any], lines: Iterable[dict[str, Any]], raw_map:
         for line in lines
         if "of" not in line
     ]
-    merged, _ = _merged(first, raw_map)
+    merged, _ = _merged(first, raw_map, today)
     inputs = [each for each in header["inputs"] if each["name"] != "litellm"]
-    return _assembled(merged, {}, header["pages"], [*inputs, _map_input(raw_map, "imported")])
+    return _assembled(merged, {}, header["pages"], [*inputs, _map_input(raw_map, "imported")], today)
 
 
 def _map_input(raw_map: bytes, version: str) -> dict[str, str]:
@@ -141,7 +148,9 @@ def _map_input(raw_map: bytes, version: str) -> dict[str, str]:
     }
 
 
-def _merged(lines: list[dict[str, Any]], raw_map: bytes) -> tuple[list[dict[str, Any]], list[Disagreement]]:
+def _merged(
+    lines: list[dict[str, Any]], raw_map: bytes, today: date
+) -> tuple[list[dict[str, Any]], list[Disagreement]]:
     """The lines of the first source, filled and followed by those that only the map has."""
     disagreements: list[Disagreement] = []
     index, taken = _Index(lines), {line["id"] for line in lines}
@@ -152,7 +161,7 @@ def _merged(lines: list[dict[str, Any]], raw_map: bytes) -> tuple[list[dict[str,
             known is not None
             and known["id"] in taken
             and entry.provider in _NAMES_SAY_REGIONS
-            and not _agrees(_today(known)["usd"], entry)
+            and not _agrees(_sheet_of(known, today)["usd"], entry)
         )
         if known is None or regional:
             line = _own_line(entry)
@@ -167,7 +176,7 @@ def _merged(lines: list[dict[str, Any]], raw_map: bytes) -> tuple[list[dict[str,
             disagreements += _compared(known, known["sheets"][0]["usd"], entry, "two entries of one map")
     for line in lines:
         if line["id"] in covered:
-            disagreements += _filled(line, covered[line["id"]])
+            disagreements += _filled(line, covered[line["id"]], today)
     return lines, disagreements
 
 
@@ -176,6 +185,7 @@ def _assembled(
     limits: Mapping[str, Mapping[str, Any]],
     known_pages: Mapping[str, str],
     inputs: Sequence[Mapping[str, str]],
+    today: date,
 ) -> str:
     pages = _pages(lines, known_pages)
     for line in lines:
@@ -188,6 +198,8 @@ def _assembled(
         "source": inputs[0]["name"],
         "version": inputs[0]["version"],
         "digest": hashlib.sha256(body.encode()).hexdigest()[:8],
+        # The day whose prices the sources were asked for.
+        "day": today.isoformat(),
         "inputs": [*inputs],
         "pages": pages,
     }
@@ -215,14 +227,19 @@ def _own_line(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _filled(line: dict[str, Any], entries: list[Entry]) -> Iterator[Disagreement]:
+def _filled(line: dict[str, Any], entries: list[Entry], today: date) -> Iterator[Disagreement]:
     """
     Put under `also` what the first entry that agrees knows beyond the line; tell where they differ.
 
-    Both speak of the prices of today: a line's last sheet that is not for certain hours.
+    Both speak of the prices of today, so what is filled in holds as long as today's sheet.
     """
-    sheet = _today(line)
-    tiers = {tier: sheets[-1]["usd"] for tier, sheets in line.get("tiers", {}).items()}
+    sheet = _sheet_of(line, today)
+    tiers = {
+        tier: each["usd"]
+        for tier, sheets in line.get("tiers", {}).items()
+        if (each := _last(sheets, today)) is not None
+    }
+    ends = min((each["from"] for each in line["sheets"] if each.get("from", "") > f"{today}"), default=None)
     for entry in entries:
         yield from _compared(line, sheet["usd"], entry, "two sources")
     agreeing = [entry for entry in entries if _agrees(sheet["usd"], entry)]
@@ -240,7 +257,7 @@ def _filled(line: dict[str, Any], entries: list[Entry]) -> Iterator[Disagreement
     more = {
         tier: {"usd": each}
         for tier, each in sorted(best.tiers.items())
-        if tier != STANDARD and tier not in tiers
+        if tier != STANDARD and tier not in line.get("tiers", {})
     }
     for fact in ("context_window", "max_output_tokens"):
         if getattr(best, fact) and fact not in line:
@@ -248,6 +265,7 @@ def _filled(line: dict[str, Any], entries: list[Entry]) -> Iterator[Disagreement
     if usd or more or best.uplift:
         line["also"] = {
             **({"from": sheet["from"]} if "from" in sheet else {}),
+            **({"to": ends} if ends is not None else {}),
             **({"usd": usd} if usd else {}),
             **({"tiers": {tier: each["usd"] for tier, each in more.items()}} if more else {}),
             **({"uplift": dict(best.uplift)} if best.uplift else {}),
@@ -255,10 +273,15 @@ def _filled(line: dict[str, Any], entries: list[Entry]) -> Iterator[Disagreement
         }
 
 
-def _today(line: Mapping[str, Any]) -> dict[str, Any]:
-    """The last sheet, those for certain hours apart."""
-    sheet: dict[str, Any] = [each for each in line["sheets"] if "hours" not in each][-1]
+def _sheet_of(line: Mapping[str, Any], today: date) -> dict[str, Any]:
+    """The sheet of that day, those for certain hours apart; the first where none has begun."""
+    sheet: dict[str, Any] = _last(line["sheets"], today) or line["sheets"][0]
     return sheet
+
+
+def _last(sheets: Sequence[dict[str, Any]], today: date) -> dict[str, Any] | None:
+    begun = [each for each in sheets if "hours" not in each and each.get("from", "") <= f"{today}"]
+    return begun[-1] if begun else None
 
 
 def _agrees(usd: Mapping[str, Any], entry: Entry) -> bool:
@@ -342,15 +365,14 @@ def map_version(path: Path, known: str) -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Write both files."""
-    if len(argv) != 1:
-        sys.stderr.write("usage: python -m budgets.prices.build LITELLM-WHEEL-OR-MAP\n")
+    if len(argv) not in (1, 2):
+        sys.stderr.write("usage: python -m budgets.prices.build LITELLM-WHEEL-OR-MAP [DAY]\n")
         return 2
     path = Path(argv[0])
+    today = date.fromisoformat(argv[1]) if len(argv) == 2 else utc_now().date()
     header = json.loads(PRICES.read_text("utf-8").partition("\n")[0])
-    last = next(
-        (each["version"] for each in header.get("inputs", ()) if each["name"] == "litellm"), "unknown"
-    )
-    built = build(from_litellm.read(path), map_version(path, last))
+    last = next((each["version"] for each in header["inputs"] if each["name"] == "litellm"), "unknown")
+    built = build(from_litellm.read(path), map_version(path, last), today)
     PRICES.write_text(built.prices, "utf-8")
     DISAGREEMENTS.write_text(built.disagreements, "utf-8")
     sys.stdout.write(f"{PRICES.name}: {built.prices.count(chr(10)) - 1} models\n")

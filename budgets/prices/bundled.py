@@ -11,23 +11,25 @@ import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from fractions import Fraction
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from budgets.clock import aware_utc
 from budgets.errors import ConfigError, UnknownPriceError
 from budgets.money import shown
 from budgets.prices.names import MAKERS, provider_id, split_provider, stems, whole_names
-from budgets.prices.sheets import Sheet, choose, day, end_of, read_rows
+from budgets.prices.sheets import Sheet, choose, day, end_of, moment, read_rows
 from budgets.pricing import STANDARD, ModelPrices, Price, unknown_model
 
 PATH = Path(__file__).with_name("prices.jsonl")
 
 # Names come from whoever calls, so what is kept is bounded.
 _MOST_KEPT = 2048
+
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class Known:
     tiers: tuple[tuple[str, tuple[Sheet, ...]], ...] = ()
     # What the second source knows beyond the first: its standard sheet, and one for each further tier.
     also: tuple[tuple[str, Sheet], ...] = ()
+    # From this day on nobody knows `also`: the prices it was built on have changed. `None`: it holds on.
+    also_ends: date | None = None
     # Region -> what every token price is multiplied with there.
     uplift: tuple[tuple[str, Fraction], ...] = ()
     # Where the numbers come from, if that is another page than the provider's; and those of `also`.
@@ -54,10 +58,28 @@ class Known:
     def at(self, at: datetime) -> tuple[int | None, ...]:
         """Which sheets are in effect: standard, each tier's, and 1 where `also` has begun."""
         begun = [sheet.in_effect(at) for _, sheet in self.also]
+        ended = self.also_ends is not None and moment(self.also_ends) <= at
         return (
             choose(self.sheets, at),
             *(choose(sheets, at) for _, sheets in self.tiers),
-            int(bool(begun) and all(begun)),
+            int(any(begun) and not ended),
+        )
+
+    def unchanged_around(self, at: datetime) -> tuple[datetime, datetime] | None:
+        """The stretch around *at* in which the same sheets hold; `None`: it ends with an hour of the day."""
+        sheets = [
+            *self.sheets,
+            *(sheet for _, each in self.tiers for sheet in each),
+            *(sheet for _, sheet in self.also),
+        ]
+        if any(sheet.hours is not None for sheet in sheets):
+            return None
+        edges = [moment(sheet.starts) for sheet in sheets]
+        if self.also_ends is not None:
+            edges.append(moment(self.also_ends))
+        return (
+            max((edge for edge in edges if edge <= at), default=_FIRST),
+            min((edge for edge in edges if edge > at), default=_LAST),
         )
 
     def rows(self, places: tuple[int | None, ...], page: str) -> tuple[Price, ...]:
@@ -72,7 +94,7 @@ class Known:
         if also:
             priced = {(row.tier, row.unit) for row in rows}
             for tier, sheet in self.also:
-                for row in sheet.prices(None, source=self.also_page or page, tier=tier):
+                for row in sheet.prices(self.also_ends, source=self.also_page or page, tier=tier):
                     if (tier, row.unit) not in priced:
                         rows.append(row)
         return tuple(rows)
@@ -84,7 +106,15 @@ class Known:
             for place, sheet in enumerate(sheets):
                 yield from sheet.prices(end_of(sheets, place), source=source, tier=tier)
         for tier, sheet in self.also:
-            yield from sheet.prices(None, source=self.also_page or page, tier=tier)
+            yield from sheet.prices(self.also_ends, source=self.also_page or page, tier=tier)
+
+
+class _Kept(NamedTuple):
+    """An answer, and the stretch of time for which it is one."""
+
+    since: datetime
+    until: datetime
+    prices: ModelPrices
 
 
 class BundledBook:
@@ -99,7 +129,7 @@ class BundledBook:
         self._given = data
         self._suffix = suffix
         self._kept: dict[tuple[str, str | None], tuple[Known, ...]] = {}
-        self._answers: dict[tuple[str, str | None, tuple[int | None, ...]], ModelPrices] = {}
+        self._answers: dict[tuple[str, str | None], _Kept] = {}
         self._nearest: dict[str, list[str]] = {}
 
     @cached_property
@@ -128,12 +158,10 @@ class BundledBook:
         inputs: list[dict[str, str]] = self._header["inputs"]
         return inputs
 
-    def newest(self, today: date) -> date | None:
-        """The latest day up to *today* on which a price of the book began; the book is no older than this."""
-        import re
-
-        days = {day.decode() for day in re.findall(rb'"from": "([0-9-]{10})"', self._data)}
-        return max((each for each in map(date.fromisoformat, days) if each <= today), default=None)
+    @property
+    def made(self) -> date | None:
+        """The day whose prices the sources were asked for; `None`: the book does not say."""
+        return day(self._header.get("day"))
 
     @property
     def header(self) -> dict[str, Any]:
@@ -146,10 +174,10 @@ class BundledBook:
 
     def current(self, at: datetime) -> Iterator[ModelPrices]:
         """Every model that has a price at *at* (aware), in the book's order. Parses the whole of it."""
-        moment = aware_utc(at)
+        now = aware_utc(at)
         for line in self._data.splitlines()[1:]:
             known = parse(line)
-            places = known.at(moment)
+            places = known.at(now)
             if places[0] is not None:
                 yield self._answer(known, places, f"{known.provider}/{known.model}")
 
@@ -165,15 +193,18 @@ class BundledBook:
 
     def find(self, model: str, *, provider: str | None = None, at: datetime) -> ModelPrices:
         """See `PriceBook.find`."""
+        at = at if at.tzinfo is UTC else aware_utc(at)
+        key = (model, provider)
+        kept = self._answers.get(key)
+        if kept is not None and kept.since <= at < kept.until:
+            return kept.prices
         known = self._only(model, self.matches(model, provider=provider))
-        places = known.at(aware_utc(at))
+        places = known.at(at)
         if places[0] is None:
             raise unknown_model(model, [])
-        key = (model, provider, places)
-        answer = self._answers.get(key)
-        if answer is None:
-            answer = self._answer(known, places, model)
-            _keep(self._answers, key, answer)
+        answer = self._answer(known, places, model)
+        if (span := known.unchanged_around(at)) is not None:
+            _keep(self._answers, key, _Kept(*span, answer))
         return answer
 
     def _answer(self, known: Known, places: tuple[int | None, ...], asked: str) -> ModelPrices:
@@ -299,6 +330,7 @@ def parse(line: bytes) -> Known:
             (tier, tuple(_sheet(each) for each in sheets)) for tier, sheets in raw.get("tiers", {}).items()
         ),
         also=tuple((tier, Sheet(read_rows(usd), starts)) for tier, usd in more.items()),
+        also_ends=day(also.get("to")),
         uplift=tuple((region, Fraction(factor)) for region, factor in uplift.items()),
         page=raw.get("page"),
         also_page=also.get("page"),

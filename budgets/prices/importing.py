@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,11 @@ class Difference:
     changed: Mapping[str, tuple[Change, ...]]
 
 
-def read_book(path: Path, current: BundledBook) -> bytes:
+def read_book(path: Path, current: BundledBook, today: date) -> bytes:
     """
     The book in *path*, checked: a book file, or a price map (as JSON or in its wheel) merged with *current*.
+
+    A map is taken for one of *today*.
 
     Raises:
         ConfigError: the file cannot be read.
@@ -55,7 +57,7 @@ def read_book(path: Path, current: BundledBook) -> bytes:
     head, _, body = raw.partition(b"\n")
     header = _header(head)
     if header is None:
-        return build.rebuilt(current.header, current.raw_lines(), raw).encode()
+        return build.rebuilt(current.header, current.raw_lines(), raw, today).encode()
     if hashlib.sha256(body).hexdigest()[:8] != header["digest"]:
         raise InvalidValueError(
             f"{path} is damaged: its prices are not those it was made with", hint="fetch it again"

@@ -262,7 +262,7 @@ class PricesChecked(Result):
     """How old the prices are, and whether everything in use has one."""
 
     book: str
-    newest: date | None
+    made: date | None
     today: date
     # Models that were charged for and have no price now.
     unpriced: tuple[str, ...]
@@ -276,14 +276,14 @@ class PricesChecked(Result):
 
     @property
     def age_days(self) -> int | None:
-        """How many days ago the newest price began; `None`: the book does not say."""
-        return None if self.newest is None else max(0, (self.today - self.newest).days)
+        """How many days ago the sources were read; `None`: the book does not say."""
+        return None if self.made is None else max(0, (self.today - self.made).days)
 
     def document(self) -> dict[str, Any]:
         """See `Result`."""
         return {
             "book": self.book,
-            "newest": None if self.newest is None else self.newest.isoformat(),
+            "made": None if self.made is None else self.made.isoformat(),
             "age_days": self.age_days,
             "models_in_use": self.in_use,
             "unpriced": [*self.unpriced],
@@ -291,7 +291,7 @@ class PricesChecked(Result):
 
     def text(self) -> Iterator[str]:
         """See `Result`."""
-        age = "its age is unknown" if self.newest is None else f"its newest price began on {self.newest}"
+        age = "its age is unknown" if self.made is None else f"made on {self.made}"
         yield f"{self.book}: {age}"
         yield f"{self.in_use:,} models in use, {len(self.unpriced):,} without a price"
         for name in self.unpriced:
@@ -300,7 +300,7 @@ class PricesChecked(Result):
     def messages(self) -> Iterator[str]:
         """See `Result`."""
         if self.age_days is not None and self.age_days > _OLD_DAYS:
-            yield f"the newest price is {self.age_days} days old: import a newer book"
+            yield f"the prices are {self.age_days} days old: import a newer book"
 
 
 def prices(_session: Session) -> None:
@@ -445,7 +445,7 @@ def check(session: Session) -> PricesChecked:
             book.find(model, provider=None if provider == "own" else provider, at=now)
         except UnknownPriceError:
             unpriced.append(name)
-    return PricesChecked(book.version, book.newest(now.date()), now.date(), (*unpriced,), len(used))
+    return PricesChecked(book.version, book.made, now.date(), (*unpriced,), len(used))
 
 
 def _book(session: Session) -> BundledBook | LayeredBook:
@@ -466,7 +466,7 @@ def _compared(session: Session, file: str | None, bundled: bool) -> tuple[bytes 
         raise UsageError("which book is not clear", hint="give a file, or --bundled")
     imported = imported_path(session.settings.prices)
     old = BundledBook(imported if imported.exists() else PATH)
-    data = None if file is None else read_book(Path(file), old)
+    data = None if file is None else read_book(Path(file), old, session.env.clock().date())
     new = BundledBook(data=data)
     found = difference(old, new, session.env.clock())
     return data, BooksCompared(found, old.version, new.version)

@@ -208,7 +208,7 @@ def shape(value: Any) -> Any:
         ),
         pytest.param(
             ("prices", "check"),
-            {"book": str, "newest": str, "age_days": int, "models_in_use": int, "unpriced": []},
+            {"book": str, "made": str, "age_days": int, "models_in_use": int, "unpriced": []},
             id="prices check",
         ),
     ],

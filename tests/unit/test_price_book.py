@@ -73,13 +73,13 @@ def test_the_files_rebuild_to_the_same_bytes() -> None:
     raw = from_litellm.read(Path(path))
     if hashlib.sha256(raw).hexdigest() != known["sha256"]:
         pytest.skip(f"BUDGET_PRICE_MAP is not the map of litellm {known['version']}")
-    built = build.build(raw, known["version"])
+    built = build.build(raw, known["version"], date.fromisoformat(_header()["day"]))
     assert built.prices == build.PRICES.read_text("utf-8")
     assert built.disagreements == build.DISAGREEMENTS.read_text("utf-8")
 
 
 # Only ever lowered: a build that adds to them stops here, for somebody to look at each.
-MOST_DISAGREEMENTS = 395
+MOST_DISAGREEMENTS = 337
 
 
 def test_disagreements_do_not_grow() -> None:

@@ -191,7 +191,7 @@ OPENAI = {"litellm_provider": "openai", "mode": "chat"}
 
 
 def _rebuilt(raw: bytes, *lines: dict[str, Any]) -> BundledBook:
-    return BundledBook(data=build.rebuilt(HEADER, lines or (_line(),), raw).encode())
+    return BundledBook(data=build.rebuilt(HEADER, lines or (_line(),), raw, NOON.date()).encode())
 
 
 def test_the_first_source_wins_and_the_other_fills_where_they_agree() -> None:
@@ -216,6 +216,19 @@ def test_the_first_source_wins_and_the_other_fills_where_they_agree() -> None:
     assert {row.unit for row in before.rows} == {"input", "output"}, "what is known of today is not of then"
 
 
+def test_what_is_filled_in_ends_with_the_price_it_was_built_on() -> None:
+    """The map knows the prices of one day; when ours change, what it says of the rest is of the past."""
+    line = _line()
+    line["sheets"].append({"from": "2027-01-01", "usd": {"input": "4", "output": "16"}})
+    raw = {**OPENAI, "input_cost_per_token": 2e-06, "output_cost_per_token": 8e-06}
+    raw["input_cost_per_token_priority"] = 4e-06
+    book = _rebuilt(json.dumps({"gpt-x": raw}).encode(), line)
+    assert book.find("gpt-x", at=datetime(2026, 12, 31, 23, 59, tzinfo=UTC)).tiers == ("standard", "priority")
+    after = book.find("gpt-x", at=datetime(2027, 1, 1, tzinfo=UTC))
+    assert after.tiers == ("standard",)
+    assert after.row("input", 1).picos == 4_000_000
+
+
 def test_nothing_is_filled_in_from_a_price_that_differs() -> None:
     differing = {
         **OPENAI,
@@ -238,11 +251,11 @@ def test_at_aws_a_name_that_says_its_region_has_its_own_price() -> None:
         "sheets": [{"usd": {"input": "2.2", "output": "8.8"}}],
     }
     raw = json.dumps({"m": {**aws, "input_cost_per_token": 2e-06}}).encode()
-    once = build.rebuilt(HEADER, (line,), raw)
+    once = build.rebuilt(HEADER, (line,), raw, NOON.date())
     book = BundledBook(data=once.encode())
     assert book.find("m", provider="aws", at=NOON).row("input", 1).picos == 2_000_000
     assert book.find("us.m", provider="aws", at=NOON).row("input", 1).picos == 2_200_000
-    again = build.rebuilt(book.header, book.raw_lines(), raw)
+    again = build.rebuilt(book.header, book.raw_lines(), raw, NOON.date())
     assert again.partition("\n")[2] == once.partition("\n")[2], "taking the same map in again changes nothing"
 
 
@@ -255,14 +268,14 @@ def test_a_name_that_two_models_claim_stops_the_build() -> None:
 
 
 def test_a_book_file_is_taken_as_it_is() -> None:
-    assert importing.read_book(bundled.PATH, bundled.bundled()) == bundled.PATH.read_bytes()
+    assert importing.read_book(bundled.PATH, bundled.bundled(), NOON.date()) == bundled.PATH.read_bytes()
 
 
 def test_a_damaged_book_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "book.jsonl"
     path.write_bytes(bundled.PATH.read_bytes().replace(b'"input": "2.5"', b'"input": "0.1"', 1))
     with pytest.raises(InvalidValueError, match="damaged"):
-        importing.read_book(path, bundled.bundled())
+        importing.read_book(path, bundled.bundled(), NOON.date())
 
 
 def test_a_book_of_another_kind_is_refused(tmp_path: Path) -> None:
@@ -271,12 +284,12 @@ def test_a_book_of_another_kind_is_refused(tmp_path: Path) -> None:
     header = {**bundled.bundled().header, "digest": hashlib.sha256(body).hexdigest()[:8]}
     path.write_bytes(json.dumps(header).encode() + b"\n" + body)
     with pytest.raises(InvalidValueError, match="line 2 is not understood"):
-        importing.read_book(path, bundled.bundled())
+        importing.read_book(path, bundled.bundled(), NOON.date())
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read"):
-        importing.read_book(tmp_path / "none", bundled.bundled())
+        importing.read_book(tmp_path / "none", bundled.bundled(), NOON.date())
 
 
 def test_an_imported_book_is_in_use_under_ones_own_prices(tmp_path: Path) -> None:
@@ -292,7 +305,7 @@ def test_an_imported_book_is_in_use_under_ones_own_prices(tmp_path: Path) -> Non
         open_book(own).find("deepinfra/new", at=NOON)
     source = tmp_path / "map.json"
     source.write_bytes(raw)
-    importing.install(imported_path(own), importing.read_book(source, bundled.bundled()))
+    importing.install(imported_path(own), importing.read_book(source, bundled.bundled(), NOON.date()))
     found = open_book(own).find("deepinfra/new", at=NOON)
     assert cost(Usage.of(input=1, output=1), found).exact_picos == 3_000_000
     assert found.book_version != bundled.bundled().version
