@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from budgets import pricing, providers
@@ -137,11 +138,14 @@ def priced(
 
     def found(usage: Usage, *names: str | None) -> pricing.Cost:
         known = [name for name in names if name]
+        cost = partial(
+            engine.cost, usage, provider=provider, tier=reported.service_tier, region=reported.region, at=at
+        )
         for name in known[:-1]:
             # Gateways, too, name what they serve as they like; then the other name's price holds.
             with suppress(UnknownPriceError):
-                return engine.cost(usage, model=name, provider=provider, tier=reported.service_tier, at=at)
-        return engine.cost(usage, model=known[-1], provider=provider, tier=reported.service_tier, at=at)
+                return cost(model=name)
+        return cost(model=known[-1])
 
     if not (reported.model or asked):
         raise UnreadableReplyError("the reply does not name its model", hint="say which with --model")

@@ -9,20 +9,27 @@ A cost is summed exactly and rounded once, up, to a nano.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from fractions import Fraction
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from budgets.errors import InvalidValueError, UnknownPriceError
 from budgets.money import Nanos, round_up, shown
-from budgets.usage import UNITS, Usage
+from budgets.usage import TOKEN_UNITS, UNITS, Usage
 
 # Exact pico-dollars.
 Picos: TypeAlias = int | Fraction
 
 PICOS_PER_USD = 10**12
+
+# The service tier that is billed when nobody asks for another, and what requests and replies call it.
+STANDARD = "standard"
+_STANDARD_NAMES = frozenset({None, "", "auto", "default", STANDARD, "standard_only", "on_demand"})
+
+_MOST_CALLS_KEPT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,8 @@ class Price:
     source: str = ""
     # The day somebody last compared it with the source, where that is known.
     checked: date | None = None
+    # The service tier whose calls it bills: `standard`, `batch`, `flex`, `priority`, `fast` ...
+    tier: str = STANDARD
 
     def __post_init__(self) -> None:
         if self.unit not in UNITS:
@@ -75,6 +84,7 @@ FALLBACKS: Mapping[str, Fallback] = {
     "reasoning": Fallback("output", "reasoning is billed as output unless it has a price of its own"),
     "cached_input": Fallback("input", "without a cache price a cached token is an ordinary input token"),
     "cached_input_audio": Fallback("input_audio", "without a cache price it is ordinary audio"),
+    "cached_input_image": Fallback("input_image", "without a cache price it is an ordinary image"),
     "input_image": Fallback(
         "input", "images are counted in input tokens unless they have a price of their own"
     ),
@@ -110,7 +120,7 @@ class ModelPrices:
     model: str
     # The name that was asked for.
     asked: str
-    # The rows in effect at the moment asked for, every tier among them.
+    # The rows in effect at the moment asked for, of every service tier.
     rows: tuple[Price, ...]
     book_version: str
     # `None`: not known.
@@ -120,21 +130,90 @@ class ModelPrices:
     reasoning: bool = False
     # The owner says that it costs nothing (a model on their own machine): every unit is 0.
     free: bool = False
-    # Unit -> its rows, the highest tier first.
-    _tiers: dict[str, tuple[Price, ...]] = field(init=False, repr=False, compare=False)
+    # Region -> what every token price is multiplied with there.
+    uplift: tuple[tuple[str, Fraction], ...] = ()
+    # The service tier, and the region, of the call that these are the prices of.
+    tier: str = STANDARD
+    region: str | None = None
+    # Unit -> its rows for that call, the one for the largest input first.
+    _steps: dict[str, tuple[Price, ...]] = field(init=False, repr=False, compare=False)
+    # Above how much input other rows hold, and the rates below and above each.
+    _edges: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    _rates: tuple[dict[str, Picos], ...] = field(init=False, repr=False, compare=False)
+    # Units whose standard price is known and whose price in this tier is not, and would be guessed too low.
+    _withheld: frozenset[str] = field(init=False, repr=False, compare=False, default=frozenset())
+    _calls: dict[tuple[str | None, str | None], ModelPrices] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
-        tiers: dict[str, tuple[Price, ...]] = {}
-        for row in sorted(self.rows, key=lambda row: -row.above):
-            tiers[row.unit] = (*tiers.get(row.unit, ()), row)
-        object.__setattr__(self, "_tiers", tiers)
+        steps = _by_unit(self.rows, STANDARD)
+        if self.tier != STANDARD:
+            steps, withheld = _in_tier(steps, _by_unit(self.rows, self.tier))
+            object.__setattr__(self, "_withheld", withheld)
+        factor = dict(self.uplift).get(self.region) if self.region is not None else None
+        if factor is not None:
+            steps = {
+                unit: tuple(_times(row, factor) for row in rows) if unit in TOKEN_UNITS else rows
+                for unit, rows in steps.items()
+            }
+        object.__setattr__(self, "_steps", steps)
+        edges = sorted({row.above for rows in steps.values() for row in rows if row.above})
+        object.__setattr__(self, "_edges", tuple(edges))
+        object.__setattr__(
+            self, "_rates", tuple(self._own_rates(tokens) for tokens in (0, *(edge + 1 for edge in edges)))
+        )
+
+    def _own_rates(self, input_tokens: int) -> dict[str, Picos]:
+        rows = {unit: self.own_row(unit, input_tokens) for unit in self._steps}
+        return {unit: row.picos for unit, row in rows.items() if row is not None}
+
+    def rates(self, usage: Usage) -> Mapping[str, Picos]:
+        """Unit -> pico-dollars for one, at a call with that usage, where the unit has a row of its own."""
+        if not self._edges:
+            return self._rates[0]
+        return self._rates[bisect_left(self._edges, usage.input_tokens)]
+
+    @property
+    def tiers(self) -> tuple[str, ...]:
+        """The service tiers that have prices, the standard one first."""
+        return tuple(dict.fromkeys((STANDARD, *(row.tier for row in self.rows))))
+
+    def for_call(self, tier: str | None = None, region: str | None = None) -> ModelPrices:
+        """
+        The prices of a call in that service tier and region, as its request or its reply names them.
+
+        A region without a surcharge has the prices of all.
+
+        Raises:
+            UnknownPriceError: the book has no price for that tier.
+        """
+        if tier in _STANDARD_NAMES and region is None:
+            return self
+        key = (tier, region)
+        found = self._calls.get(key)
+        if found is None:
+            name = STANDARD if tier in _STANDARD_NAMES else tier
+            assert name is not None, "no tier is the standard one"
+            if not self.free and name not in self.tiers:
+                raise _unknown_tier(self, name)
+            region = region if region in dict(self.uplift) else None
+            found = replace(self, tier=name, region=region)
+            # Both come from replies, so what is kept is bounded by what the book has.
+            if len(self._calls) < _MOST_CALLS_KEPT:
+                self._calls[key] = found
+        return found
 
     def own_row(self, unit: str, input_tokens: int) -> Price | None:
         """The unit's own row at a call with that much input in all, or `None`."""
-        for row in self._tiers.get(unit, ()):
+        for row in self._steps.get(unit, ()):
             if input_tokens > row.above or row.above == 0:
                 return row
         return None
+
+    def bills_itself(self, unit: str) -> bool:
+        """Whether the unit has a price of its own, be it one that is not known for this service tier."""
+        return unit in self._steps or unit in self._withheld
 
     def row(self, unit: str, input_tokens: int) -> Price:
         """
@@ -148,6 +227,8 @@ class ModelPrices:
             found = self.own_row(used, input_tokens)
             if found is not None:
                 return found
+            if used in self._withheld:
+                raise _unknown_unit(self, used)
             if self.free:
                 return Price(unit, 0, source="free, says the owner")
             if used == "requests":
@@ -165,10 +246,63 @@ class ModelPrices:
         return max(self.row(unit, tokens).picos for tokens in {*reached, input_tokens})
 
 
+def _by_unit(rows: Sequence[Price], tier: str) -> dict[str, tuple[Price, ...]]:
+    found: dict[str, tuple[Price, ...]] = {}
+    for row in sorted(rows, key=lambda row: -row.above):
+        if row.tier == tier:
+            found[row.unit] = (*found.get(row.unit, ()), row)
+    return found
+
+
+def _in_tier(
+    standard: Mapping[str, tuple[Price, ...]], own: Mapping[str, tuple[Price, ...]]
+) -> tuple[dict[str, tuple[Price, ...]], frozenset[str]]:
+    """
+    The rows of a service tier, and the units that must not fall back.
+
+    What a cheaper tier does not price has the standard price, and so has what is not a token in any tier.
+    A dearer tier must price its tokens itself: by a fallback only where that is no cheaper.
+    """
+    rest = {unit: rows for unit, rows in standard.items() if unit not in own}
+    if all(
+        row.picos <= _at_least(standard[unit]) for unit in own.keys() & standard.keys() for row in own[unit]
+    ):
+        return {**rest, **own}, frozenset()
+    withheld = set()
+    for unit in rest.keys() & TOKEN_UNITS:
+        fallback = FALLBACKS.get(unit)
+        as_cheap = standard.get(fallback.unit) if fallback is not None else None
+        if as_cheap is None or any(row.picos > _at_least(as_cheap) for row in rest[unit]):
+            withheld.add(unit)
+    return {
+        **{unit: rows for unit, rows in rest.items() if unit not in TOKEN_UNITS},
+        **own,
+    }, frozenset(withheld)
+
+
+def _at_least(rows: Sequence[Price]) -> Picos:
+    return min(row.picos for row in rows)
+
+
+def _times(row: Price, factor: Fraction) -> Price:
+    picos = Fraction(row.picos) * factor
+    return replace(row, picos=picos.numerator if picos.denominator == 1 else picos)
+
+
+def _unknown_tier(prices: ModelPrices, tier: str) -> UnknownPriceError:
+    return UnknownPriceError(
+        f"no price for the service tier {shown(tier)} of {prices.model}",
+        hint="ask for the default tier, or charge what the bill says with `budget charge --amount`",
+        model=prices.model,
+        tier=tier,
+    )
+
+
 def _unknown_unit(prices: ModelPrices, unit: str) -> UnknownPriceError:
     option = f"--{unit.replace('_', '-')}"
+    where = "" if prices.tier == STANDARD else f" in the service tier {prices.tier}"
     return UnknownPriceError(
-        f"{shown(prices.asked)} has no price for {unit} ({UNITS[unit]})",
+        f"{shown(prices.asked)} has no price for {unit} ({UNITS[unit]}){where}",
         hint=f"set all of its prices: budget prices set {_argument(prices.asked)} ... {option} USD",
         model=prices.asked,
         unit=unit,
@@ -219,14 +353,27 @@ class Cost:
     # Rounded once, up.
     nanos: Nanos
     exact_picos: Picos
-    lines: tuple[CostLine, ...]
+    usage: Usage
     prices: ModelPrices = field(repr=False)
+
+    @property
+    def lines(self) -> tuple[CostLine, ...]:
+        """The sum, unit by unit."""
+        input_tokens = self.usage.input_tokens
+        lines = []
+        for unit, count in self.usage.counts:
+            row = self.prices.row(unit, input_tokens)
+            lines.append(CostLine(unit, count, row.picos, count * row.picos, row.unit, row.above, row.source))
+        return tuple(lines)
 
     def pins(self) -> dict[str, Any]:
         """What a charge stores so that it can be explained for ever: book, model, pico-dollars per unit."""
+        prices = self.prices
         return {
-            "book": self.prices.book_version,
-            "model": f"{self.prices.provider}/{self.prices.model}",
+            "book": prices.book_version,
+            "model": f"{prices.provider}/{prices.model}",
+            **({"tier": prices.tier} if prices.tier != STANDARD else {}),
+            **({"region": prices.region} if prices.region is not None else {}),
             "rows": {line.unit: str(line.picos) for line in self.lines},
         }
 
@@ -238,15 +385,14 @@ def cost(usage: Usage, prices: ModelPrices) -> Cost:
     Raises:
         UnknownPriceError: a unit that was used has no price. Nothing is left out.
     """
-    input_tokens = usage.input_tokens
+    rates = prices.rates(usage)
     total: Picos = 0
-    lines = []
     for unit, count in usage.counts:
-        row = prices.row(unit, input_tokens)
-        product = count * row.picos
-        total += product
-        lines.append(CostLine(unit, count, row.picos, product, row.unit, row.above, row.source))
-    return Cost(round_up(total), total, tuple(lines), prices)
+        picos = rates.get(unit)
+        if picos is None:
+            picos = prices.row(unit, usage.input_tokens).picos
+        total += count * picos
+    return Cost(round_up(total), total, usage, prices)
 
 
 def unit_picos(prices: ModelPrices, unit: str, input_tokens: int) -> Picos:
@@ -272,7 +418,7 @@ def _permitted_input(prices: ModelPrices, cache_write: str | None) -> Iterator[s
         raise InvalidValueError(f"caching for {cache_write!r} has no price", hint="None, 5m or 1h")
     yield "input"
     yield "cached_input"
-    own_fee = prices.own_row("cache_write", 0) is not None
+    own_fee = prices.bills_itself("cache_write")
     if cache_write is not None or (own_fee and prices.provider not in _WRITES_ONLY_WHEN_ASKED):
         yield "cache_write"
     if cache_write == "1h":

@@ -28,9 +28,47 @@ UNITS: Mapping[str, str] = {
     "output_image": "an image output token",
     "requests": "a call, where the call itself has a price",
     "web_searches": "a web search that the provider ran",
+    "cached_input_image": "an image input token read from the cache",
+    "input_video": "a video input token, where it is counted apart",
+    "output_video": "a video output token",
+    "citations": "a token of a cited source, where it is billed",
     "file_searches": "a search of stored files that the provider ran",
+    "map_searches": "a search of a map that the provider ran",
     "code_sessions": "a session of code that the provider ran",
+    "queries": "a query, where searching or ranking is billed by the query",
+    "messages": "a text message to a voice model",
+    "input_images": "an image sent, where images are billed by the piece",
+    "images": "an image made",
+    "pixels": "a pixel of an image made",
+    "input_characters": "a character sent, where characters are billed",
+    "output_characters": "a character of the answer",
+    "input_seconds": "a second of audio sent, or of a connection",
+    "input_video_seconds": "a second of video sent",
+    "output_seconds": "a second of audio or video made",
+    "pages": "a page read",
+    "annotated_pages": "a page read with annotations",
+    "credits": "a credit of the provider's own counting",
 }
+
+# What a price is given for: so many of the unit. Everything else is priced per million.
+PRICED_EACH = frozenset(
+    {
+        "requests",
+        "web_searches",
+        "file_searches",
+        "map_searches",
+        "code_sessions",
+        "queries",
+        "messages",
+        "input_images",
+        "images",
+        "pages",
+        "annotated_pages",
+        "credits",
+    }
+)
+# Exact by the hour, where the price of a second would have no end.
+PRICED_BY_THE_HOUR = frozenset({"input_seconds", "input_video_seconds", "output_seconds"})
 
 INPUT_UNITS = (
     "input",
@@ -40,8 +78,20 @@ INPUT_UNITS = (
     "input_audio",
     "cached_input_audio",
     "input_image",
+    "cached_input_image",
+    "input_video",
 )
-OUTPUT_UNITS = ("output", "reasoning", "output_audio", "output_image")
+OUTPUT_UNITS = ("output", "reasoning", "output_audio", "output_image", "output_video")
+_INPUT = frozenset(INPUT_UNITS)
+TOKEN_UNITS = frozenset((*INPUT_UNITS, *OUTPUT_UNITS, "citations"))
+
+
+def priced_for(unit: str) -> int:
+    """How many of *unit* its price is given for: 1, 3,600 (an hour of seconds), or a million."""
+    if unit in PRICED_EACH:
+        return 1
+    return 3_600 if unit in PRICED_BY_THE_HOUR else 1_000_000
+
 
 # No call has used a trillion of anything; a reply that says so is broken.
 MOST_COUNT = 10**12
@@ -89,7 +139,11 @@ class Usage:
     @property
     def input_tokens(self) -> int:
         """All that was read: fresh, cached, written to the cache, audio, images."""
-        return sum(count for unit, count in self.counts if unit in INPUT_UNITS)
+        total = 0
+        for unit, count in self.counts:
+            if unit in _INPUT:
+                total += count
+        return total
 
     @property
     def output_tokens(self) -> int:

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from importlib import import_module
+from keyword import iskeyword
 from types import ModuleType
 from typing import Any, Final
 
@@ -43,7 +44,7 @@ COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "config": ("check", "path", "set", "unset"),
     "doctor": (),
     "completion": (),
-    "prices": ("set", "show"),
+    "prices": ("list", "show", "set", "import", "diff", "check"),
     "store": ("copy", "info"),
     "wrap": (),
     "demo": (),
@@ -236,7 +237,9 @@ class _Group(_Unconverted, TyperGroup):
 
 
 def _identifier(name: str) -> str:
-    return name.replace("-", "_")
+    """The function of that command; `import` is a word of the language, so its function is `import_`."""
+    plain = name.replace("-", "_")
+    return f"{plain}_" if iskeyword(plain) else plain
 
 
 def _epilog(examples: str) -> str:

@@ -175,19 +175,20 @@ class Engine(Questions):
         model: str,
         provider: str | None = None,
         tier: str | None = None,
+        region: str | None = None,
         at: datetime | None = None,
     ) -> pricing.Cost:
         """
         What *usage* costs at the prices of the moment of the call (`None`: now), with its sums.
 
         Args:
-            tier: The service tier that the reply names; only the standard one has prices.
+            tier: The service tier that the reply names; `None`: the standard one.
+            region: Where the reply says that it was made; some bill that higher.
 
         Raises:
             UnknownPriceError: the model, the tier, or one of the units, has no price.
         """
-        prices = self.book.find(model, provider=provider, at=at or self.clock())
-        quoting.check_tier(tier, prices.model)
+        prices = self.book.find(model, provider=provider, at=at or self.clock()).for_call(tier, region)
         if prices.own_row("requests", 0) is not None and not usage["requests"]:
             # A reply does not count itself, and here the call itself has a price.
             usage = Usage.of(how=usage.how, **dict(usage.counts), requests=1)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from budgets.asks import Ask
-from budgets.errors import InvalidValueError, UnknownPriceError
+from budgets.errors import InvalidValueError
 from budgets.ports import TokenCounter
 from budgets.pricing import ModelPrices, PriceBook, cost, most_input_picos, most_output_picos, unit_picos
 from budgets.records import Quote
@@ -17,10 +17,6 @@ DEFAULT_OUTPUT_TOKENS = 8_192
 # Below these an answer is cut before it says anything; a reasoning model thinks first.
 FLOOR_TOKENS = 256
 REASONING_FLOOR_TOKENS = 4_096
-
-# Tiers that bill the standard price. Others have prices of their own, and taking the standard one for
-# them would be a guess.
-STANDARD_TIERS = frozenset({None, "", "auto", "default", "standard", "standard_only", "on_demand"})
 
 
 def quote(
@@ -35,9 +31,9 @@ def quote(
     """
     The most *ask* can cost, and what its prompt probably costs.
 
-    The most is the upper token count at the dearest input rate that the request permits, plus every
-    answer at its output limit. Where the request does not bound what the provider reads, it is the
-    model's whole context window.
+    The most is the upper token count at the dearest input rate that the request permits, in the service
+    tier and region that it asks for, plus every answer at its output limit. Where the request does not bound
+    what the provider reads, it is the model's whole context window.
 
     Args:
         default_output_tokens: The output limit for a request that has none and a model that has more.
@@ -45,8 +41,9 @@ def quote(
     Raises:
         UnknownPriceError: the model, or a service tier that is asked for, has no price.
     """
-    prices = book.find(ask.model, provider=provider, at=at)
-    check_tier(ask.service_tier, prices.model)
+    # `auto` is the standard tier: no book knows what an account has bought beyond it. Where a provider serves
+    # a cheaper call than was asked for, it bills no more than the tier that was.
+    prices = book.find(ask.model, provider=provider, at=at).for_call(ask.service_tier, ask.region)
     count = counter.count(ask, provider=prices.provider)
     most_input = count.most if not ask.unbounded else _context_window(prices, ask, count.most)
     fixed = most_input * most_input_picos(prices, most_input, ask.cache_write)
@@ -69,22 +66,6 @@ def quote(
         book_version=prices.book_version,
         unbounded=ask.unbounded,
     )
-
-
-def check_tier(tier: str | None, model: str) -> None:
-    """
-    Refuse a service tier that the book has no price for.
-
-    Raises:
-        UnknownPriceError: it is another than the standard one.
-    """
-    if tier not in STANDARD_TIERS:
-        raise UnknownPriceError(
-            f"no price for the service tier {tier} of {model}",
-            hint="ask for the default tier, or charge what the bill says with `budget charge --amount`",
-            model=model,
-            tier=tier,
-        )
 
 
 def _output_limit(

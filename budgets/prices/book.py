@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterator
+from datetime import date, datetime
+from pathlib import Path
 
 from budgets.clock import aware_utc
-from budgets.prices.bundled import BundledBook
+from budgets.prices.bundled import PATH, BundledBook, Known
 from budgets.prices.names import provider_id
-from budgets.prices.overlay import Overlay
-from budgets.pricing import ModelPrices, unknown_model
+from budgets.prices.overlay import Overlay, OwnPrice
+from budgets.pricing import ModelPrices, Price, unknown_model
 
 
 class LayeredBook:
@@ -19,9 +21,9 @@ class LayeredBook:
     model besides (its window, its output limit) stays, where the owner does not say otherwise.
     """
 
-    def __init__(self, own: Overlay) -> None:
+    def __init__(self, own: Overlay, path: Path = PATH) -> None:
         self._own = own
-        self._bundled = BundledBook(suffix=f"+own-{own.digest}")
+        self._bundled = BundledBook(path, suffix=f"+own-{own.digest}")
 
     @property
     def version(self) -> str:
@@ -43,6 +45,15 @@ class LayeredBook:
                 raise unknown_model(model, self.nearest(model))
         if found is None:
             return self._bundled.find(model, provider=provider, at=at)
+        return self._answer(model, provider, known, found)
+
+    def _answer(
+        self,
+        model: str,
+        provider: str | None,
+        known: Known | None,
+        found: tuple[OwnPrice, tuple[Price, ...]],
+    ) -> ModelPrices:
         own, rows = found
         seller = own.provider or (known.provider if known else provider and provider_id(provider))
         return ModelPrices(
@@ -56,6 +67,31 @@ class LayeredBook:
             reasoning=own.reasons if own.reasons is not None else known is not None and known.reasoning,
             free=own.free,
         )
+
+    @property
+    def made(self) -> date | None:
+        """See `BundledBook.made`."""
+        return self._bundled.made
+
+    def current(self, at: datetime) -> Iterator[ModelPrices]:
+        """Every model that has a price at *at* (aware): the owner's first, then those they do not replace."""
+        own: set[tuple[str, str]] = set()
+        for provider, model in dict.fromkeys((row.provider, row.model) for row in self._own.rows):
+            if self._own.find(model, provider=provider, at=aware_utc(at)) is not None:
+                found = self.find(model, provider=provider, at=at)
+                own.add((found.provider, found.model.lower()))
+                yield found
+        for found in self._bundled.current(at):
+            if (found.provider, found.model.lower()) not in own:
+                yield found
+
+    def history(self, model: str, *, provider: str | None = None) -> tuple[Price, ...]:
+        """All rows of a model, those before and after now among them; the owner's, where there are any."""
+        matches = self._bundled.matches(model, provider=provider)
+        own = self._own.history(model, provider=provider)
+        if own is None and len(matches) == 1:
+            own = self._own.history(matches[0].model, provider=matches[0].provider)
+        return self._bundled.history(model, provider=provider) if own is None else own
 
     def nearest(self, model: str) -> list[str]:
         """See `PriceBook.nearest`."""

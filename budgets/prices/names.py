@@ -13,10 +13,21 @@ from collections.abc import Iterator
 
 # Who makes models and sells them, in the order in which a bare name is tried. Google also sells Anthropic's
 # and Mistral DeepSeek's, so those stand before them.
-MAKERS = ("anthropic", "openai", "deepseek", "google", "mistral", "x-ai", "cohere")
-
-# Who sells other people's models.
-HOSTS = ("groq", "cerebras", "together", "fireworks", "openrouter")
+MAKERS = (
+    "anthropic",
+    "openai",
+    "deepseek",
+    "google",
+    "mistral",
+    "x-ai",
+    "cohere",
+    "moonshotai",
+    "zai",
+    "minimax",
+    "perplexity",
+    "voyageai",
+    "ai21",
+)
 
 # Other names of the same, as clients and routers write them in front of a model.
 _PROVIDER_ALIASES = {
@@ -31,12 +42,26 @@ _PROVIDER_ALIASES = {
     "togetherai": "together",
     "fireworks_ai": "fireworks",
     "fireworks-ai": "fireworks",
+    "bedrock": "aws",
+    "bedrock_converse": "aws",
+    "amazon-bedrock": "aws",
+    "azure_ai": "azure",
+    "vertex_ai": "google",
+    "google-vertex": "google",
+    "vertex": "google",
+    "moonshot": "moonshotai",
+    "voyage": "voyageai",
+    "github_copilot": "github-copilot",
+    "meta_llama": "meta",
+    "bigmodel": "zhipuai",
+    "cohere_chat": "cohere",
+    "codestral": "mistral",
 }
 
 _DATE = re.compile(r"[-@:](?:[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8})$")
 _MARK = re.compile(
     r"[-@:](?:[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}|[0-9]{2}-[0-9]{4}|[0-9]{2}-[0-9]{2}|[0-9]{3,4}"
-    r"|latest|preview|exp|v[0-9]+)$"
+    r"|latest|preview|exp|v[0-9]+(?::[0-9]+k?)?)$"
 )
 _COMPACT_DATE = re.compile(r"-(20[0-9]{2})([01][0-9])([0-3][0-9])$")
 

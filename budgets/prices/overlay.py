@@ -33,7 +33,8 @@ from budgets.clock import aware_utc, iso
 from budgets.errors import BudgetError, ConfigError, InvalidValueError
 from budgets.files import replace_text, turn_to_write
 from budgets.money import shown
-from budgets.prices.names import HOSTS, MAKERS, provider_id, split_provider
+from budgets.prices.bundled import bundled
+from budgets.prices.names import provider_id, split_provider
 from budgets.prices.sheets import Sheet, choose, end_of, moment, picos_per_unit
 from budgets.pricing import Price
 from budgets.usage import UNITS
@@ -96,8 +97,18 @@ class Overlay:
             sheets = [row.sheet for row in rows]
             place = choose(sheets, at)
             if place is not None:
-                return rows[place], sheets[place].prices(
-                    end_of(sheets, place), source="your own prices", checked=None
+                return rows[place], sheets[place].prices(end_of(sheets, place), source="your own prices")
+        return None
+
+    def history(self, model: str, *, provider: str | None) -> tuple[Price, ...] | None:
+        """The rows of all tables for exactly that name, in the order of their days; `None`: no tables."""
+        for key in _keys(model, provider):
+            if rows := self._by_key.get(key):
+                sheets = [row.sheet for row in rows]
+                return tuple(
+                    price
+                    for place, sheet in enumerate(sheets)
+                    for price in sheet.prices(end_of(sheets, place), source="your own prices")
                 )
         return None
 
@@ -182,7 +193,8 @@ def _own_price(table: object) -> OwnPrice:
     if not isinstance(table.get("reasons", False), bool):
         raise InvalidValueError(f"reasons is {table['reasons']!r}", hint="true or false")
     name = model.strip()
-    if provider is None and split_provider(name)[0] in (*MAKERS, *HOSTS):
+    # Only a name with a slash can say its seller, and only the bundled data knows who is one.
+    if provider is None and "/" in name and split_provider(name)[0] in bundled().pages:
         provider, name = split_provider(name)
     rows = tuple((unit, ((0, picos_per_unit(unit, price)),)) for unit, price in usd.items())
     return OwnPrice(

@@ -15,12 +15,9 @@ from fractions import Fraction
 
 from budgets.errors import InvalidValueError
 from budgets.money import shown
-from budgets.pricing import PICOS_PER_USD, Picos, Price
+from budgets.pricing import PICOS_PER_USD, STANDARD, Picos, Price
+from budgets.usage import priced_for
 
-# Everything else is priced per million.
-PRICED_EACH = frozenset({"requests", "web_searches", "file_searches", "code_sessions"})
-
-_MILLION = 1_000_000
 _DECIMAL = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,40})?", re.ASCII)
 
 
@@ -43,10 +40,17 @@ class Sheet:
         now = at.time()
         return first <= now < end if first <= end else now >= first or now < end
 
-    def prices(self, ends: date | datetime | None, *, source: str, checked: date | None) -> tuple[Price, ...]:
-        """Its rows, with the time they hold for."""
+    def prices(
+        self,
+        ends: date | datetime | None,
+        *,
+        source: str,
+        checked: date | None = None,
+        tier: str = STANDARD,
+    ) -> tuple[Price, ...]:
+        """Its rows, with the time they hold for and the service tier that they bill."""
         return tuple(
-            Price(unit, picos, above, self.starts, ends, self.hours, source, checked)
+            Price(unit, picos, above, self.starts, ends, self.hours, source, checked, tier)
             for unit, tiers in self.rows
             for above, picos in tiers
         )
@@ -69,7 +73,7 @@ def day(text: str | None) -> date | None:
 
 def picos_per_unit(unit: str, usd: str) -> Picos:
     """
-    Dollars per million of *unit* (each, for calls and searches) as decimal text -> picos for one, exact.
+    Dollars for so many of *unit* (`priced_for`) as decimal text -> picos for one, exact.
 
     Raises:
         InvalidValueError: anything but plain decimal text.
@@ -79,7 +83,7 @@ def picos_per_unit(unit: str, usd: str) -> Picos:
             f"{shown(usd)} is not a price for {unit}",
             hint='give US dollars as plain decimals in quotes, for instance "0.15"',
         )
-    picos = Fraction(usd) * (PICOS_PER_USD if unit in PRICED_EACH else PICOS_PER_USD // _MILLION)
+    picos = Fraction(usd) * PICOS_PER_USD / priced_for(unit)
     return picos.numerator if picos.denominator == 1 else picos
 
 

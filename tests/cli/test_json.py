@@ -277,11 +277,60 @@ def shape(value: Any) -> Any:
                 "free": bool,
                 "context_window": int,
                 "max_output_tokens": int,
+                "uplift": {},
                 "prices": [
-                    {"unit": str, "price_usd": str, "per": int, "above_input_tokens": int, "source": str}
+                    {
+                        "unit": str,
+                        "price_usd": str,
+                        "per": int,
+                        "above_input_tokens": int,
+                        "source": str,
+                        "tier": str,
+                        "from": None,
+                        "to": None,
+                        "hours_utc": None,
+                        "checked": None,
+                    }
                 ],
+                "other_times": [],
             },
             id="prices show",
+        ),
+        pytest.param(
+            ("prices", "list", "--search", "gpt-4o-mini"),
+            {
+                "book": str,
+                "total": int,
+                "page": int,
+                "pages": int,
+                "models": [
+                    {
+                        "model": str,
+                        "input_usd": str,
+                        "output_usd": str,
+                        "units": [str],
+                        "tiers": [str],
+                        "context_window": int,
+                        "free": bool,
+                    }
+                ],
+            },
+            id="prices list",
+        ),
+        pytest.param(
+            ("prices", "diff", "--bundled"),
+            {"old": str, "new": str, "written": None, "added": [], "gone": [], "changed": []},
+            id="prices diff",
+        ),
+        pytest.param(
+            ("prices", "import", "--bundled", "--yes"),
+            {"old": str, "new": str, "written": str, "added": [], "gone": [], "changed": []},
+            id="prices import",
+        ),
+        pytest.param(
+            ("prices", "check"),
+            {"book": str, "made": str, "age_days": int, "models_in_use": int, "unpriced": []},
+            id="prices check",
         ),
     ],
 )

@@ -24,6 +24,7 @@ from unittest.mock import patch
 from budgets_cli.app import run
 from budgets_cli.env import Env
 
+import budgets
 from budgets.clock import FixedClock
 from budgets.config import load_settings
 from budgets.engine import Engine
@@ -35,6 +36,8 @@ from budgets.wiring import open_engine
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 
 # An id is a moment and then chance; its length stays.
+# Where the library lies on this machine.
+_INSTALLED = Path(budgets.__file__).parent
 _ID = re.compile(r"\b([a-z]+_[0-9a-f]{13})([0-9a-f]{8,})\b")
 _ELSEWHERE = (
     # A line of the program's own source moves with every change.
@@ -150,7 +153,8 @@ class World:
 
     def _steady(self, text: str) -> str:
         # Every world has a folder of its own; to its commands it is this one.
-        return steady(text.replace(f"{self.folder.resolve()}/", "/srv/budget/"))
+        text = text.replace(f"{self.folder.resolve()}/", "/srv/budget/")
+        return steady(text.replace(f"{_INSTALLED}/", "/usr/lib/budgets/"))
 
     def done(self, line: str) -> Ended:
         """The same, where it must succeed."""

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
+import os
+import re
 import threading
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import genai_prices.data
 import pytest
 
 from budgets.errors import ConfigError, InvalidValueError, UnknownPriceError
-from budgets.prices import build, bundled, open_book
+from budgets.prices import build, bundled, from_genai, from_litellm, open_book
 from budgets.prices.bundled import BundledBook
 from budgets.prices.overlay import read_overlay, set_price
-from budgets.pricing import PriceBook, cost, unit_picos
-from budgets.usage import UNITS, Usage
+from budgets.pricing import STANDARD, PriceBook, cost, unit_picos
+from budgets.usage import UNITS, Usage, priced_for
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -34,14 +39,73 @@ def _lines() -> list[bytes]:
 # ---- the data ----
 
 
-def test_the_data_file_rebuilds_to_the_same_bytes() -> None:
-    assert build.build() == bundled.PATH.read_text("utf-8")
+def _header() -> dict[str, Any]:
+    return json.loads(bundled.PATH.read_bytes().partition(b"\n")[0])
+
+
+def test_the_header_names_what_it_was_made_from() -> None:
+    inputs = {each["name"]: each for each in _header()["inputs"]}
+    assert inputs.keys() == {"genai-prices", "litellm"}
+    assert inputs["litellm"]["version"] == "1.109.1"
+    assert {each["licence"] for each in inputs.values()} == {"MIT"}
+    source = Path(genai_prices.data.__file__).read_bytes()
+    assert inputs["genai-prices"]["sha256"] == hashlib.sha256(source).hexdigest()
+    assert inputs["genai-prices"]["version"] == importlib.metadata.version("genai-prices")
+
+
+def test_everything_of_the_first_source_is_in_the_file_as_it_reads_today() -> None:
+    lines = {raw["id"]: raw for raw in map(json.loads, _lines())}
+    for model in from_genai.models():
+        line = lines[model["id"]]
+        assert "of" not in line
+        assert line["sheets"] == model["sheets"]
+        assert line.get("tiers") == model.get("tiers")
+        # At AWS a name that the other source prices by its region is lent to a line of its own.
+        assert sorted((*line["names"], *line.get("lent", ()))) == model["names"]
+        assert "lent" not in line or line["id"].startswith("aws/")
+
+
+def test_the_files_rebuild_to_the_same_bytes() -> None:
+    path = os.environ.get("BUDGET_PRICE_MAP")
+    if path is None:
+        pytest.skip("set BUDGET_PRICE_MAP to litellm's wheel, or the price map out of it, to rebuild")
+    known = next(each for each in _header()["inputs"] if each["name"] == "litellm")
+    raw = from_litellm.read(Path(path))
+    if hashlib.sha256(raw).hexdigest() != known["sha256"]:
+        pytest.skip(f"BUDGET_PRICE_MAP is not the map of litellm {known['version']}")
+    built = build.build(raw, known["version"], date.fromisoformat(_header()["day"]))
+    assert built.prices == build.PRICES.read_text("utf-8")
+    assert built.disagreements == build.DISAGREEMENTS.read_text("utf-8")
+
+
+# Only ever lowered: a build that adds to them stops here, for somebody to look at each.
+MOST_DISAGREEMENTS = 337
+
+
+def test_disagreements_do_not_grow() -> None:
+    head, *rows = build.DISAGREEMENTS.read_text("utf-8").splitlines()
+    assert head.split("\t") == ["model", "key", "unit", "ours", "theirs", "why"]
+    assert len(rows) <= MOST_DISAGREEMENTS
+    assert rows == sorted(set(rows))
+    known = {json.loads(line)["id"] for line in _lines()}
+    for row in rows:
+        model, _, unit, ours, theirs, _ = row.split("\t")
+        assert model in known
+        assert unit in UNITS
+        assert ours != theirs
+
+
+def test_no_price_has_the_dirt_of_floats() -> None:
+    """Twelve digits say any price; more of them are what a float or a division left behind."""
+    for line in _lines():
+        for number in re.findall(rb'"([0-9]+(?:\.[0-9]+)?)"', line.partition(b'"sheets"')[2]):
+            assert len(number.replace(b".", b"").lstrip(b"0")) <= 12, line
 
 
 def test_every_line_parses_and_the_lines_are_sorted() -> None:
     known = [bundled.parse(line) for line in _lines()]
     names = [f"{each.provider}/{each.model}" for each in known]
-    assert len(names) > 1000
+    assert len(names) > 5000
     assert names == sorted(set(names))
     assert all(each.names and any(sheet.rows for sheet in each.sheets) for each in known)
 
@@ -121,11 +185,25 @@ def _usd(picos: Fraction | int) -> Fraction:
     return Fraction(picos) / 10**12
 
 
+def _like(ours: Fraction, theirs: Fraction) -> bool:
+    """The same sum, save for the dirt that was taken off prices of more than twelve digits."""
+    return abs(ours - theirs) <= theirs / 10**9
+
+
+# The first source has more than twelve digits of one of its prices.
+CLEANED = {"openrouter/google/gemini-2.5-flash"}
+
+
+def _first_sources_units(full: str) -> set[str]:
+    line = next(each for each in map(json.loads, _lines()) if each["id"] == full)
+    return set(line["sheets"][-1]["usd"])
+
+
 @pytest.mark.parametrize("full", CURRENT)
 def test_sums_equal_the_sources_before_rounding(book: PriceBook, full: str) -> None:
     found = book.find(full, at=NOON)
     assert f"{found.provider}/{found.model}" == full
-    own = {row.unit for row in found.rows}
+    own = _first_sources_units(full)
     for tokens in SIZES:
         plain = cost(Usage.of(input=tokens, output=789), found)
         assert _usd(plain.exact_picos) == _theirs(full, NOON, input_tokens=tokens, output_tokens=789)
@@ -141,7 +219,12 @@ def test_sums_equal_the_sources_before_rounding(book: PriceBook, full: str) -> N
         if "cache_write_1h" in own:
             theirs["cache_write_1h_tokens"] = writes["cache_write_1h"]
         expected = _theirs(full, NOON, input_tokens=tokens, output_tokens=3, **theirs)
-        assert _usd(cost(Usage.of(how="reported", **mixed), found).exact_picos) == expected
+        ours = _usd(cost(Usage.of(how="reported", **mixed), found).exact_picos)
+        assert ours == expected or (full in CLEANED and _like(ours, expected))
+
+
+def _units(raw: dict[str, Any]) -> set[str]:
+    return {unit for sheet in raw["sheets"] for unit in sheet["usd"]}
 
 
 def test_every_models_plain_sum_equals_the_sources(book: PriceBook) -> None:
@@ -151,16 +234,21 @@ def test_every_models_plain_sum_equals_the_sources(book: PriceBook) -> None:
     theirs = {f"{seller.id}/{model.id}": (seller, model) for seller in providers for model in seller.models}
     counts = {"input": 250_001, "output": 77}
     for line in _lines():
-        seller, model = theirs[json.loads(line)["id"]]
+        raw = json.loads(line)
+        if "of" in raw:
+            continue
+        seller, model = theirs[raw["id"]]
         found = book.find(model.id, provider=seller.id, at=NOON)
-        priced = {unit: count for unit, count in counts.items() if found.own_row(unit, 0)}
+        priced = {unit: count for unit, count in counts.items() if unit in _units(raw)}
+        if "requests" in _units(raw):
+            priced["requests"] = 1
         expected = model.calc_price(
             TheirUsage(input_tokens=counts["input"], output_tokens=counts["output"]),
             seller,
             genai_request_timestamp=NOON,
         )
         ours = cost(Usage.of(how="reported", **priced), found)
-        assert _usd(ours.exact_picos) == Fraction(expected.total_price), (seller.id, model.id)
+        assert _like(_usd(ours.exact_picos), Fraction(expected.total_price)), raw["id"]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +274,7 @@ def test_a_price_that_changed_has_a_start_and_an_end(book: PriceBook) -> None:
     before = book.find("claude-opus-4-6", at=datetime(2026, 3, 1, tzinfo=UTC))
     after = book.find("claude-opus-4-6", at=NOON)
     assert {(row.starts, row.ends) for row in before.rows} == {(None, day)}
-    assert {(row.starts, row.ends) for row in after.rows} == {(day, None)}
+    assert {(row.starts, row.ends) for row in after.rows if row.tier == STANDARD} == {(day, None)}
 
 
 def test_a_peak_price_says_its_hours(book: PriceBook) -> None:
@@ -228,9 +316,14 @@ def test_a_naive_moment_is_refused(book: PriceBook) -> None:
         ("deepseek-chat", "deepseek/deepseek-chat"),
         ("mistral/mistral-large-latest", "mistral/mistral-large"),
         ("groq/openai/gpt-oss-120b", "groq/openai/gpt-oss-120b"),
-        ("llama-3.1-8b-instant", "groq/llama-3.1-8b-instant"),
+        ("groq/llama-3.1-8b-instant", "groq/llama-3.1-8b-instant"),
         # A maker's "deepseek-r1" must not catch another model that only begins so.
-        ("deepseek-r1-distill-llama-70b", "groq/deepseek-r1-distill-llama-70b"),
+        ("groq/deepseek-r1-distill-llama-70b", "groq/deepseek-r1-distill-llama-70b"),
+        ("kimi-k3", "moonshotai/kimi-k3"),
+        ("bedrock/us.amazon.nova-lite-v1:0", "aws/us.amazon.nova-lite-v1:0"),
+        ("anthropic.claude-haiku-4-5-20251001-v1:0", "aws/anthropic.claude-haiku-4-5-20251001-v1:0"),
+        ("azure/eu/gpt-4o-mini", "azure/eu/gpt-4o-mini"),
+        ("vertex_ai/gemini-2.5-pro", "google/gemini-2.5-pro"),
         ("openrouter/openai/gpt-4o", "openrouter/openai/gpt-4o"),
         ("fireworks_ai/accounts/fireworks/models/kimi-k3", "fireworks/kimi-k3"),
         ("fireworks/kimi-k3", "fireworks/kimi-k3"),
@@ -248,6 +341,9 @@ def test_claude_by_its_bare_name_is_anthropics(book: PriceBook) -> None:
         raw = json.loads(line)
         if raw["id"].startswith("google/claude"):
             for name in raw["names"]:
+                if name.endswith("@default"):
+                    # Google alone writes a name so.
+                    continue
                 assert book.find(name.lstrip("^@"), at=NOON).provider == "anthropic"
 
 
@@ -273,7 +369,8 @@ def test_a_provider_restricts_the_search(book: PriceBook) -> None:
         "gemini-1.5-flash-9b",
         "gemini-2.5-pro-preview-tts-9",
         "claude-opus-4-5-5",
-        "kimi-k3",
+        "us-antarctica.anthropic.claude-sonnet-4-5",
+        "sample_spec",
         '"',
     ],
 )
@@ -318,7 +415,7 @@ def test_what_is_known_besides_prices(book: PriceBook) -> None:
     assert (small.context_window, small.max_output_tokens, small.reasoning) == (128_000, 16_384, False)
     assert (thinker.max_output_tokens, thinker.reasoning) == (100_000, True)
     assert book.find("openrouter/openai/o3", at=NOON).reasoning
-    assert book.find("gpt-3.5-turbo-instruct", at=NOON).max_output_tokens is None
+    assert book.find("gpt-3.5-turbo-instruct", at=NOON).max_output_tokens == 4096
 
 
 def test_a_look_up_parses_only_the_lines_that_hold_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,9 +429,9 @@ def test_a_look_up_parses_only_the_lines_that_hold_the_name(monkeypatch: pytest.
     monkeypatch.setattr(bundled, "parse", counting)
     fresh = BundledBook()
     fresh.find("gpt-4o-mini", at=NOON)
-    assert 1 <= len(parsed) <= 3
+    assert 1 <= len(parsed) <= 8
     fresh.find("gpt-4o-mini", at=NOON.replace(hour=13))
-    assert len(parsed) <= 3
+    assert len(parsed) <= 8
     # A word that stands in every line, but names no model.
     parsed.clear()
     with pytest.raises(UnknownPriceError):
@@ -584,4 +681,4 @@ def test_every_unit_can_be_priced_by_its_owner(own: Path) -> None:
     set_price(own, "m", prices=dict.fromkeys(UNITS, "1"), now=NOON)
     found = open_book(own).find("m", at=NOON)
     each = cost(Usage.of(how="reported", **dict.fromkeys(UNITS, 1)), found)
-    assert each.exact_picos == 11 * 10**6 + 4 * 10**12
+    assert each.exact_picos == sum(Fraction(10**12, priced_for(unit)) for unit in UNITS)

@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 from budgets.errors import InvalidValueError
-from budgets.usage import INPUT_UNITS, MOST_COUNT, OUTPUT_UNITS, UNITS, Usage
+from budgets.usage import (
+    INPUT_UNITS,
+    MOST_COUNT,
+    OUTPUT_UNITS,
+    PRICED_BY_THE_HOUR,
+    PRICED_EACH,
+    TOKEN_UNITS,
+    UNITS,
+    Usage,
+    priced_for,
+)
 
 
 def test_counts_stand_in_the_order_of_the_units_and_without_zeros() -> None:
@@ -26,12 +36,30 @@ def test_input_and_output_are_sums_and_nothing_is_in_both() -> None:
     assert usage.input_tokens == len(INPUT_UNITS)
     assert usage.output_tokens == len(OUTPUT_UNITS)
     assert not set(INPUT_UNITS) & set(OUTPUT_UNITS)
-    assert set(UNITS) - {*INPUT_UNITS, *OUTPUT_UNITS} == {
-        "requests",
-        "web_searches",
-        "file_searches",
-        "code_sessions",
-    }
+    assert {*INPUT_UNITS, *OUTPUT_UNITS} <= TOKEN_UNITS <= UNITS.keys()
+    assert not {"requests", "web_searches", "images", "pages", "input_seconds"} & TOKEN_UNITS
+
+
+@pytest.mark.parametrize(
+    ("unit", "so_many"),
+    [
+        ("input", 1_000_000),
+        ("pixels", 1_000_000),
+        ("input_characters", 1_000_000),
+        ("input_seconds", 3_600),
+        ("output_seconds", 3_600),
+        ("requests", 1),
+        ("images", 1),
+        ("pages", 1),
+    ],
+)
+def test_a_price_is_given_for_so_many_of_its_unit(unit: str, so_many: int) -> None:
+    assert priced_for(unit) == so_many
+
+
+def test_units_that_are_not_priced_by_the_million_are_units() -> None:
+    assert set(UNITS) >= PRICED_EACH | PRICED_BY_THE_HOUR
+    assert not PRICED_EACH & PRICED_BY_THE_HOUR
 
 
 def test_for_json_it_says_how_it_was_counted() -> None:
