@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from budgets.errors import ConfigError
+from budgets.records import DEFAULT_OUTPUT_TOKENS
 
 APP = "budget"
 DEFAULT_PROJECT = "default"
@@ -49,7 +50,7 @@ class Settings:
     # `process`: holds are safe from a killed process, not from a power cut. Charges always are.
     durability: Literal["power", "process"] = "power"
     # The output limit for a request that has none, in tokens.
-    default_output_tokens: int = 8_192
+    default_output_tokens: int = DEFAULT_OUTPUT_TOKENS
     # How long a call may wait for running calls to settle.
     patience_seconds: int = 30
     # Who is told of a threshold: a program by its arguments, or a web address; `None`: nobody but the caller.
@@ -135,7 +136,7 @@ def settings_of(
         durability=cast(
             "Literal['power', 'process']", _choice(*value("durability"), choices=("power", "process"))
         ),
-        default_output_tokens=_whole(*value("default_output_tokens"), default=8_192, least=1),
+        default_output_tokens=_whole(*value("default_output_tokens"), default=DEFAULT_OUTPUT_TOKENS, least=1),
         patience_seconds=_whole(*value("patience_seconds"), default=30, least=0),
         on_threshold=_program_or_address(*value("on_threshold")),
         sources=sources,

@@ -17,11 +17,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from budgets.asks import Ask, Count
 from budgets.money import Nanos
 from budgets.records import Budget, Entry, Hold, Lease, Process, StoreInfo, Totals
+
+if TYPE_CHECKING:
+    from budgets.asks import Ask, Count
 
 
 class Clock(Protocol):

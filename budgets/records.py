@@ -16,6 +16,9 @@ from budgets.money import PICOS_PER_NANO, Nanos, round_up
 from budgets.periods import PeriodRule
 from budgets.usage import Usage
 
+# The output limit for a request that has none, where the owner has set no other.
+DEFAULT_OUTPUT_TOKENS = 8_192
+
 # The project's own budget, root of every path. A user's name is never empty, so they cannot meet.
 ROOT = ""
 

@@ -95,9 +95,10 @@ def _called(env: Env) -> int:
 
 def build(argv: Sequence[str]) -> typer.Typer:
     """
-    The app with the command that *argv* names, or with all of them where it names none.
+    The app with the command that *argv* names, or with the names of all where it names none.
 
-    One command is built in a third of the time of all.
+    A command can only stand first, so without one there is nothing to run: a page that lists them, or a
+    message that does not know a name. Their options would take most of the time and are not shown.
     """
     app = typer.Typer(
         name="budget",
@@ -110,19 +111,39 @@ def build(argv: Sequence[str]) -> typer.Typer:
         context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
     )
     app.callback(invoke_without_command=True)(_top)
-    named = argv[0] if argv and argv[0] in COMMANDS else None
-    for name in [named] if named else COMMANDS:
-        module = import_module(f".commands.{_identifier(name)}", __package__)
-        if COMMANDS[name]:
-            app.add_typer(_group(module, name))
-        else:
-            _add(app, module, name, examples=module.EXAMPLES)
+    if not argv or argv[0] not in COMMANDS:
+        for name in COMMANDS:
+            app.command(name, short_help=_first_line(_function(_module(name), name)))(_nothing)
+        return app
+    name = argv[0]
+    if COMMANDS[name]:
+        app.add_typer(_group(_module(name), name))
+    else:
+        _add(app, _module(name), name, examples=_module(name).EXAMPLES)
     return app
+
+
+def _module(name: str) -> ModuleType:
+    return import_module(f".commands.{_identifier(name)}", __package__)
+
+
+def _function(module: ModuleType, name: str) -> Callable[..., Any]:
+    found: Callable[..., Any] = getattr(module, _identifier(name))
+    return found
+
+
+def _first_line(function: Callable[..., Any]) -> str:
+    """What it does; Typer cuts a first line that it takes itself, one that is given is wrapped."""
+    return (inspect.getdoc(function) or "").partition("\n")[0]
+
+
+def _nothing() -> None:
+    """Stands for a command in a list of them."""
 
 
 def _group(module: ModuleType, name: str) -> typer.Typer:
     """A command that has subcommands; alone it does what the function of its own name does."""
-    alone = getattr(module, _identifier(name))
+    alone = _function(module, name)
     group = typer.Typer(name=name, cls=_Group, rich_markup_mode=None, epilog=_epilog(module.EXAMPLES))
     group.callback(invoke_without_command=True)(_front(alone))
     for each in COMMANDS[name]:
@@ -131,10 +152,10 @@ def _group(module: ModuleType, name: str) -> typer.Typer:
 
 
 def _add(app: typer.Typer, module: ModuleType, name: str, *, examples: str) -> None:
-    function = getattr(module, _identifier(name))
-    # Typer cuts a first line that it takes itself; one that is given is wrapped.
-    first_line = (inspect.getdoc(function) or "").partition("\n")[0]
-    app.command(name, cls=_Command, short_help=first_line, epilog=_epilog(examples))(_front(function))
+    function = _function(module, name)
+    app.command(name, cls=_Command, short_help=_first_line(function), epilog=_epilog(examples))(
+        _front(function)
+    )
 
 
 def _front(function: Callable[..., Any]) -> Callable[..., int]:

@@ -8,20 +8,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
-from budgets import pricing
-from budgets.asks import Ask
 from budgets.clock import aware_utc, to_micros
-from budgets.engine import holding, quoting, shaping
+from budgets.engine import holding, shaping
 from budgets.engine.paths import stand
 from budgets.engine.questions import Questions
 from budgets.engine.refusing import refused
 from budgets.errors import InvalidValueError
 from budgets.money import Nanos
 from budgets.ports import Clock, Processes, Store, TokenCounter, Transaction
-from budgets.pricing import PriceBook
 from budgets.records import (
+    DEFAULT_OUTPUT_TOKENS,
     ROOT,
     Budget,
     Charge,
@@ -37,6 +35,11 @@ from budgets.records import (
     Threshold,
 )
 from budgets.usage import Usage
+
+if TYPE_CHECKING:
+    from budgets import pricing
+    from budgets.asks import Ask
+    from budgets.pricing import PriceBook
 
 T = TypeVar("T")
 
@@ -74,7 +77,7 @@ class EngineSettings:
     # What becomes of the holds of a process that ended.
     on_expiry: holding.OnExpiry = "unconfirmed"
     # The output limit for a request that has none.
-    default_output_tokens: int = quoting.DEFAULT_OUTPUT_TOKENS
+    default_output_tokens: int = DEFAULT_OUTPUT_TOKENS
     # `False`: a power cut may forget the latest holds (never charges); saves one sync per call.
     durable_holds: bool = True
 
@@ -159,6 +162,9 @@ class Engine(Questions):
         Raises:
             UnknownPriceError: the model has no price.
         """
+        # Much of what an engine does needs no prices, and starts sooner without.
+        from budgets.engine import quoting
+
         return quoting.quote(
             ask,
             book=self.book,
@@ -188,6 +194,8 @@ class Engine(Questions):
         Raises:
             UnknownPriceError: the model, the tier, or one of the units, has no price.
         """
+        from budgets import pricing
+
         prices = self.book.find(model, provider=provider, at=at or self.clock()).for_call(tier, region)
         if prices.own_row("requests", 0) is not None and not usage["requests"]:
             # A reply does not count itself, and here the call itself has a price.

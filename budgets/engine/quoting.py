@@ -9,10 +9,8 @@ from budgets.asks import Ask
 from budgets.errors import InvalidValueError
 from budgets.ports import TokenCounter
 from budgets.pricing import ModelPrices, PriceBook, cost, most_input_picos, most_output_picos, unit_picos
-from budgets.records import Quote
+from budgets.records import DEFAULT_OUTPUT_TOKENS, Quote
 from budgets.usage import Usage
-
-DEFAULT_OUTPUT_TOKENS = 8_192
 
 # Below these an answer is cut before it says anything; a reasoning model thinks first.
 FLOOR_TOKENS = 256
