@@ -476,11 +476,15 @@ class Engine(Questions):
         """
         return self._run(lambda txn, now: shaping.reset(txn, now, user=user, new_id=self.new_id))
 
-    def reset_due(self, *, dry_run: bool = False) -> list[Rolled]:
+    def reset_due(self, *, dry_run: bool = False, watch: Callable[[int], None] | None = None) -> list[Rolled]:
         """
         Write down the periods that the clock has opened, one transaction for each user.
 
         Running it again, beside live calls or after a crash halfway, gives the same result.
+
+        Args:
+            dry_run: Only say what would be written.
+            watch: Is told how many users are done.
         """
         with self.store.reading(self.project) as view:
             now = self.clock()
@@ -489,8 +493,10 @@ class Engine(Questions):
                 found = [shaping.due_periods(stand(view, user, now), user, now) for user in due]
                 return [rolled for each in found for rolled in each]
         rolled = []
-        for user in due:
+        for number, user in enumerate(due, 1):
             rolled += self._run(partial(_roll, user=user))
+            if watch is not None:
+                watch(number)
         return rolled
 
     # Checking

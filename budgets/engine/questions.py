@@ -45,17 +45,31 @@ class Questions:
         """
         return self._read(lambda view, now: reading.status(view, now, user=user))
 
-    def statuses(self, *, with_project: bool = False, archived: bool = False) -> list[BudgetStatus]:
+    def statuses(
+        self,
+        *,
+        with_project: bool = False,
+        archived: bool = False,
+        watch: Callable[[int], None] | None = None,
+    ) -> list[BudgetStatus]:
         """
         Every user's budget by name.
 
         Args:
             with_project: The project's own first, where it says something.
             archived: Those that are archived as well.
+            watch: Is told how many were looked at.
         """
-        return self._read(
-            lambda view, now: list(reading.statuses(view, now, with_project=with_project, archived=archived))
-        )
+
+        def question(view: Reading, now: datetime) -> list[BudgetStatus]:
+            found = []
+            for status in reading.statuses(view, now, with_project=with_project, archived=archived):
+                found.append(status)
+                if watch is not None:
+                    watch(len(found))
+            return found
+
+        return self._read(question)
 
     def outlook(self, user: str, quote: Quote) -> reading.Outlook:
         """

@@ -34,6 +34,8 @@ def reset(
     What was spent in the old one no longer counts against the limit. Nothing is deleted. Open holds, and
     what they will cost, stay in the period in which they were made.
     """
+    from ..progress import Progress
+
     if not everyone:
         names = [session.user(user)]
     elif user is not None:
@@ -47,11 +49,13 @@ def reset(
             )
     rolled: list[Rolled] = []
     failed: list[tuple[str, BudgetError]] = []
-    for name in names:
-        try:
-            rolled += session.engine.reset(name)
-        except BudgetError as error:
-            if not everyone:
-                raise
-            failed.append((name, error))
+    with Progress(session.env, "resetting users") as progress:
+        for number, name in enumerate(names, 1):
+            try:
+                rolled += session.engine.reset(name)
+            except BudgetError as error:
+                if not everyone:
+                    raise
+                failed.append((name, error))
+            progress.reached(number)
     return Resets(tuple(rolled), session.env.clock(), failed=tuple(failed))

@@ -24,5 +24,8 @@ def reset_due(
 
     Limits are right without it: the clock decides which period it is. Running it twice changes nothing.
     """
-    rolled = session.engine.reset_due(dry_run=dry_run)
+    from ..progress import Progress
+
+    with Progress(session.env, "rolling users") as progress:
+        rolled = session.engine.reset_due(dry_run=dry_run, watch=progress.reached)
     return Resets(tuple(rolled), session.env.clock(), "reset-due", dry_run=dry_run)

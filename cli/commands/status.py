@@ -243,6 +243,8 @@ def _seconds(interval: str | None) -> int:
 
 
 def _look(session: Session, user: str | None, limit: int | None, archived: bool) -> Overview | InFull:
+    from ..progress import Progress
+
     engine, now = session.engine, session.env.clock()
     # What a process held that is gone would else be shown as held by a running call.
     engine.expire()
@@ -250,7 +252,9 @@ def _look(session: Session, user: str | None, limit: int | None, archived: bool)
         if limit is not None:
             raise UsageError("--limit is for all budgets, and --user for one", hint="leave one of them out")
         return InFull(engine.status(user), tuple(engine.holds(user)), engine.project, now)
-    budgets = sorted(engine.statuses(with_project=True, archived=archived), key=_nearness)
+    with Progress(session.env, "looking at budgets") as progress:
+        found = engine.statuses(with_project=True, archived=archived, watch=progress.reached)
+    budgets = sorted(found, key=_nearness)
     more = 0 if limit is None else max(0, len(budgets) - limit)
     first = tuple(budgets[: len(budgets) - more])
     return Overview(first, engine.project, tuple(engine.store.projects()), now, more)
