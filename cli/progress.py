@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
@@ -32,7 +33,7 @@ class Progress:
         self._env = env
         self._what = what
         self._ticks = ticks
-        self._seen = is_terminal(env.stderr) and env.environ.get("TERM") != "dumb"
+        self._seen = _is_seen(env)
         self._begun = ticks()
         self._next = self._begun + _QUIET_SECONDS
         self._shown = False
@@ -51,3 +52,46 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         if self._shown:
             erase_line(self._env)
+
+
+class Waiting:
+    """
+    The same where nobody counts: `adding up: 3 s`, told by a thread of its own while the block runs.
+
+    Args:
+        pause: Waits up to so many seconds; gives true once the block has ended.
+    """
+
+    def __init__(self, env: Env, what: str, *, pause: Callable[[float], bool] | None = None) -> None:
+        self._env = env
+        self._what = what
+        self._done = Event()
+        self._pause = pause or self._done.wait
+        self._shown = False
+        self._thread: Thread | None = None
+
+    def _tell(self) -> None:
+        seconds = 0.0
+        step = _QUIET_SECONDS
+        while not self._pause(step):
+            seconds += step
+            step = _EVERY_SECONDS
+            self._shown = True
+            rewrite_line(self._env, f"{self._what}: {int(seconds)} s")
+
+    def __enter__(self) -> Self:
+        if _is_seen(self._env):
+            self._thread = Thread(target=self._tell, name="budget-waiting", daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        if self._thread is not None:
+            self._thread.join()
+        if self._shown:
+            erase_line(self._env)
+
+
+def _is_seen(env: Env) -> bool:
+    return is_terminal(env.stderr) and env.environ.get("TERM") != "dumb"

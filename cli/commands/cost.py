@@ -130,6 +130,8 @@ def cost(
     is that of the current period of its first limit. Days are those of that limit's time zone. With
     --by user and neither --user nor --under it is that of the whole project.
     """
+    from ..progress import Waiting
+
     if by not in _BY:
         raise UsageError(f"--by takes {', '.join(_BY[:-1])}, or {_BY[-1]}", hint="for instance --by day")
     if period is not None and period not in _PERIODS:
@@ -146,12 +148,12 @@ def cost(
     else:
         name = session.user(user)
     timezone = engine.timezone(name)
-    return Spent(
-        engine.spending(
+    with Waiting(session.env, "adding up entries"):
+        found = engine.spending(
             name,
             by=by,  # type: ignore[arg-type]
             which=period or "current",  # type: ignore[arg-type]
             since=options.moment("--since", since, timezone=timezone),
             until=options.moment("--until", until, timezone=timezone),
         )
-    )
+    return Spent(found)

@@ -63,7 +63,10 @@ def list_users(session: Session, under: Under = None, over: Over = None, archive
     least = None if over is None else _part(over)
     names = engine.users(archived=archived) if under is None else engine.members(under)
     if least is not None:
-        most = set(engine.used_most(least))
+        from ..progress import Waiting
+
+        with Waiting(session.env, "looking at budgets"):
+            most = set(engine.used_most(least))
         names = [name for name in names if name in most]
     return Users(tuple(names), engine.project)
 

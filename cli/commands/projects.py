@@ -88,4 +88,8 @@ def projects(session: Session) -> Projects:
     Shows of each how many users it has, what was ever spent in it, and when something was last written.
     It adds up every entry, so it takes time in proportion to them.
     """
-    return Projects(tuple(session.engine.projects()), session.env.clock())
+    from ..progress import Waiting
+
+    with Waiting(session.env, "adding up entries"):
+        found = tuple(session.engine.projects())
+    return Projects(found, session.env.clock())

@@ -131,9 +131,12 @@ def tree(session: Session, under: Under = None, depth: Depth = None) -> Tree:
     What a budget has spent includes the calls of those below it. The bar is that of its own first limit;
     what is left is the least over its whole path. Those that --depth cuts off are counted.
     """
+    from ..progress import Waiting
+
     levels = options.count("--depth", depth)
     # A process that is gone holds nothing any more.
     session.engine.expire()
-    top = session.engine.tree(under or "", depth=levels)
+    with Waiting(session.env, "looking at budgets"):
+        top = session.engine.tree(under or "", depth=levels)
     lines = _BRANCHES[session.env.unicode] if session.env.drawn else _PLAIN
     return Tree(top, session.engine.project, lines)
