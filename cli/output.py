@@ -85,8 +85,10 @@ def redraw(env: Env, result: Result, title: str, *, first: bool) -> None:
         lines[room - 1 :] = [f"... {len(lines) - room + 1:,} more lines; a taller terminal shows them"]
     begin = "\n" * room if first else ""
     # A line that is too long is cut by the terminal and does not wrap, which would move all that follows.
-    text = "\n".join(f"{line}{_PLAIN}{_TO_END_OF_LINE}" for line in lines)
-    env.stdout.write(f"{begin}{_HOME}{_NO_WRAP}{text}{_TO_END_OF_SCREEN}{_WRAP}")
+    # Each place is wiped before it is written: behind a full line the cursor still stands on its last cell.
+    *above, last = lines
+    text = "".join(f"{_TO_END_OF_LINE}{line}{_PLAIN}\n" for line in above)
+    env.stdout.write(f"{begin}{_HOME}{_NO_WRAP}{text}{_TO_END_OF_SCREEN}{last}{_PLAIN}{_WRAP}")
     env.stdout.flush()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -222,3 +223,16 @@ def test_a_check_says_how_far_it_is(budget: Budget, monkeypatch: pytest.MonkeyPa
     assert ended.err.endswith("\r\x1b[K")
     assert ended.out.startswith("all sums add up")
     assert budget.done("check").err == ""
+
+
+def test_a_line_as_wide_as_the_screen_keeps_its_last_cell(budget: Budget) -> None:
+    """Behind a full line the cursor stands on its last cell, so nothing may be wiped out from there."""
+    budget.done("create", "--user", "ann", "--total", "10")
+    _, shown, _ = _watched(budget, wait=_once)
+    lines = [line for line in shown.split("\n") if "ann" in line or "Ctrl-C" in line or "LIMIT" in line]
+    assert len(lines) == 3
+    for line in lines:
+        wiped = [match.start() for match in re.finditer(r"\x1b\[[JK]", line)]
+        written = next(match.start() for match in re.finditer(r"(?<=[JKm])[A-Za-z0-9]", line))
+        assert wiped
+        assert max(wiped) < written
