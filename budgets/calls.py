@@ -228,6 +228,8 @@ class _Call:
         self._answered = False
         self._reader: StreamReader | None = None
         self._tries = 0
+        # Between two tries nothing is on its way, and what came before cost nothing.
+        self._pausing = False
 
     @property
     def _hold_id(self) -> str:
@@ -282,7 +284,9 @@ class _Call:
                     if wait is None:
                         raise
                 self._tries += 1
+                self._pausing = True
                 await pause(wait)
+                self._pausing = False
         except ProviderError as error:
             if self._answered or error.values.get("charged_possible"):
                 booked = self._broken_off(error.message)
@@ -292,6 +296,10 @@ class _Call:
         except UnreadableReplyError as error:
             raise self._doubted(error) from error
         except BaseException as error:
+            if self._pausing:
+                self._engine.release(self._hold_id, reason=type(error).__name__)
+                on_broken_off("nothing was charged")
+                raise
             # Cancelled, or a broken pipe of our own: what was received is charged before anything else.
             on_broken_off(self._broken_off(type(error).__name__))
             raise

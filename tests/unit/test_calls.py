@@ -363,3 +363,21 @@ def test_a_try_that_may_have_cost_something_is_not_made_again(engine: Engine, fa
     with pytest.raises(ProviderError):
         make(engine, request_of("openai", "gpt-4o-mini"), fault, retries=2, pause=pause)
     assert taken == []
+
+
+def test_who_gives_up_between_two_tries_is_charged_nothing(engine: Engine) -> None:
+    async def give_up(_seconds: float) -> None:
+        raise asyncio.CancelledError
+
+    told: list[str] = []
+    with pytest.raises(asyncio.CancelledError):
+        make(
+            engine,
+            request_of("openai", "gpt-4o-mini"),
+            Fault(status=429),
+            retries=2,
+            pause=give_up,
+            on_broken_off=told.append,
+        )
+    assert totals(engine).taken_nanos == 0
+    assert told == ["nothing was charged"]
