@@ -139,19 +139,26 @@ def admit(user: str, counters: Sequence[Counter], needed: Nanos) -> Refusal | No
     )
 
 
-def fitted(quote: Quote, left_nanos: Nanos | None) -> Quote:
+def fitted(quote: Quote, left_nanos: Nanos | None, sharers: int = 1) -> Quote:
     """
     The quote with its output limit lowered to what is left, where that is allowed and worth it.
 
     The caller's own limit is never touched, and nothing below the floor is bought; then the quote comes
     back as it was and is refused or has to wait.
+
+    Args:
+        sharers: How many calls want what is left, this one among them. A part that buys less than the floor
+            is made up to the floor, so that whoever is first is served.
     """
-    if left_nanos is None or quote.limited_by == "caller" or quote.most_nanos <= left_nanos:
+    if left_nanos is None or quote.limited_by == "caller" or quote.most_nanos <= left_nanos // sharers:
         return quote
     affordable = quote.affordable_output_tokens(left_nanos)
     if affordable is None or affordable < quote.floor:
         return quote
-    return replace(quote, output_limit=min(affordable, quote.output_limit), limited_by="budget")
+    share = quote.affordable_output_tokens(left_nanos // sharers)
+    assert share is not None, "what costs something for the whole costs something for a part"
+    bought = max(share, quote.floor)
+    return quote if bought >= quote.output_limit else replace(quote, output_limit=bought, limited_by="budget")
 
 
 def excess_nanos(limit: Limit, totals: Totals) -> Nanos:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
-from budgets.clock import aware_utc, to_micros
+from budgets.clock import to_micros
 from budgets.engine import holding, shaping
 from budgets.engine.paths import stand
 from budgets.engine.questions import Questions
-from budgets.engine.refusing import refused
+from budgets.engine.steps import LEASE_SECONDS, RENEW_SECONDS, Step, Steps
 from budgets.errors import InvalidValueError
 from budgets.money import Nanos
 from budgets.ports import Clock, Processes, Store, TokenCounter, Transaction
@@ -27,10 +26,8 @@ from budgets.records import (
     Entry,
     Held,
     Hold,
-    Lease,
     Quote,
     Receipt,
-    Refusal,
     Rolled,
     Threshold,
 )
@@ -43,16 +40,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A lease lasts this long without being renewed, and is renewed when a quarter of it has passed.
-LEASE_SECONDS = 120
-RENEW_SECONDS = 30
-
 
 class Runner(Protocol):
     """Carries out one operation in a transaction: alone, or together with others in one commit."""
 
     def run(self, operation: Callable[[Transaction, datetime], T], *, durable: bool = True) -> T:
         """What *operation* gave back, once its transaction is committed."""
+        ...
+
+    def close(self) -> None:
+        """Finish what was handed in. Closing twice is fine."""
         ...
 
 
@@ -68,6 +65,9 @@ class Direct:
         """Run *operation* alone. The clock is asked once the lock is held, so that time follows order."""
         with self._store.transaction(self._project, durable=durable) as txn:
             return operation(txn, self._clock())
+
+    def close(self) -> None:
+        """Nothing is ever waiting here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,20 +114,27 @@ class Engine(Questions):
     ) -> None:
         super().__init__(store, project, clock)
         self.settings = settings or EngineSettings()
-        self._processes = processes
         self._book = book
         self._counter = counter
-        self._run = (runner or Direct(store, project, clock)).run
-        self._on_threshold = on_threshold
-        # Made once for a process, before anything is committed: threads that begin together share it.
-        self._lease: Lease | None = None
-        self._renewed_at: datetime | None = None
-        self._lease_lock = threading.Lock()
+        self.runner = runner or Direct(store, project, clock)
+        self._run = self.runner.run
+        self._closed = False
+        # A call's operations as values, for who may not wait for them (`budgets.awaiting`).
+        self.steps = Steps(
+            processes,
+            new_id=self.new_id,
+            on_expiry=self.settings.on_expiry,
+            durable_holds=self.settings.durable_holds,
+            on_threshold=on_threshold,
+        )
 
     def close(self) -> None:
         """Give the lease back where no hold is open, and let go of the store. Closing twice is fine."""
-        self.end_lease()
-        self.store.close()
+        if not self._closed:
+            self._closed = True
+            self.end_lease()
+            self.runner.close()
+            self.store.close()
 
     def __enter__(self) -> Self:
         return self
@@ -212,6 +219,7 @@ class Engine(Questions):
         model: str | None = None,
         hold_id: str | None = None,
         terms: Mapping[str, Any] | None = None,
+        sharers: int = 1,
     ) -> Held:
         """
         Set aside the most a call can cost, on every limit of the user's path or on none.
@@ -219,43 +227,17 @@ class Engine(Questions):
         Args:
             hold_id: The caller's own id makes it safe to repeat; `None`: a new one.
             terms: What to keep with the hold; counts and ids only.
+            sharers: How many calls want what is left, this one among them: where the budget has to set the
+                output limit, it is that part of it, though never below the floor.
 
         Raises:
             BudgetExceededError: it does not fit (`BudgetBusyError`: it may, once running calls settle).
             ConflictError: the id was used before for something else.
             UnknownUserError: the user has no budget.
         """
-        name = needed.model if isinstance(needed, Quote) else model or ""
-        chosen = hold_id or self.new_id("call")
-
-        def operation(txn: Transaction, now: datetime) -> tuple[Held | Refusal, Lease, datetime | None]:
-            lease, renewed = self._living_lease(txn, now)
-
-            def attempt() -> Held | Refusal:
-                return holding.hold(
-                    txn,
-                    now,
-                    user=user,
-                    hold_id=chosen,
-                    model=name,
-                    needed=needed,
-                    lease=lease,
-                    terms=terms or {},
-                    repeatable=hold_id is not None,
-                )
-
-            outcome = attempt()
-            # A process that died may stand in the way; then the answer, or its words, are another.
-            if isinstance(outcome, Refusal) and self._expire(txn, now):
-                outcome = attempt()
-            return outcome, lease, now if renewed else None
-
-        outcome, lease, renewed_at = self._run(operation, durable=self.settings.durable_holds)
-        if renewed_at is not None:
-            self._note_renewed(lease, renewed_at)
-        if isinstance(outcome, Refusal):
-            raise refused(outcome)
-        return outcome
+        return self._take(
+            self.steps.hold(user, needed, model=model, hold_id=hold_id, terms=terms, sharers=sharers)
+        )
 
     def settle(self, hold_id: str, cost: Charge) -> Receipt:
         """
@@ -265,7 +247,7 @@ class Engine(Questions):
             ConflictError: it was settled before with another cost.
             UnknownHoldError: there is no such hold.
         """
-        return self._told(self._run(lambda txn, now: holding.settle(txn, now, hold_id=hold_id, cost=cost)))
+        return self._take(self.steps.settle(hold_id, cost))
 
     def release(self, hold_id: str, *, reason: str) -> Entry:
         """
@@ -275,7 +257,7 @@ class Engine(Questions):
             ConflictError: the call was charged already.
             UnknownHoldError: there is no such hold.
         """
-        return self._run(lambda txn, now: holding.release(txn, now, hold_id=hold_id, reason=reason))
+        return self._take(self.steps.release(hold_id, reason=reason))
 
     def doubt(self, hold_id: str, *, reason: str) -> Hold:
         """
@@ -284,7 +266,7 @@ class Engine(Questions):
         Raises:
             UnknownHoldError: there is no such hold, or it was resolved.
         """
-        return self._run(lambda txn, now: holding.doubt(txn, now, hold_id=hold_id, reason=reason))
+        return self._take(self.steps.doubt(hold_id, reason=reason))
 
     def settle_amount(self, hold_id: str, nanos: Nanos, *, note: str | None = None) -> Receipt:
         """
@@ -300,7 +282,7 @@ class Engine(Questions):
             cost = Charge(nanos, known.model if known else None, how="amount", note=note)
             return holding.settle(txn, now, hold_id=hold_id, cost=cost)
 
-        return self._told(self._run(operation))
+        return self.steps.told(self._run(operation))
 
     def charge(
         self, user: str, cost: Charge, *, charge_id: str | None = None, at: datetime | None = None
@@ -313,13 +295,7 @@ class Engine(Questions):
             InvalidValueError: *at* is in the future or has no zone.
             UnknownUserError: the user has no budget.
         """
-        chosen = charge_id or self.new_id("call")
-        moment = aware_utc(at) if at is not None else None
-        return self._told(
-            self._run(
-                lambda txn, now: holding.charge(txn, now, user=user, entry_id=chosen, cost=cost, at=moment)
-            )
-        )
+        return self._take(self.steps.charge(user, cost, charge_id=charge_id, at=at))
 
     def correct(
         self, charge_id: str, nanos: Nanos, *, note: str, correction_id: str | None = None
@@ -332,7 +308,7 @@ class Engine(Questions):
             UnknownEntryError: there is no such charge.
         """
         chosen = correction_id or self.new_id("fix")
-        return self._told(
+        return self.steps.told(
             self._run(
                 lambda txn, now: holding.correct(
                     txn, now, entry_id=chosen, corrects=charge_id, nanos=nanos, note=note
@@ -340,21 +316,14 @@ class Engine(Questions):
             )
         )
 
-    def _told(self, receipt: Receipt) -> Receipt:
-        """The same receipt, once whoever wants to know of its thresholds does."""
-        if self._on_threshold is not None:
-            for each in receipt.thresholds:
-                self._on_threshold(each)
-        return receipt
+    def _take(self, step: Step[T]) -> T:
+        return step.finish(self._run(step.operation, durable=step.durable))
 
     # Leases
 
     def renew_lease(self) -> None:
         """Keep this process's holds alive; one write. Called every 30 seconds while calls run."""
-        with self._lease_lock:
-            self._renewed_at = None
-        lease, now = self._run(lambda txn, now: (self._living_lease(txn, now)[0], now))
-        self._note_renewed(lease, now)
+        self._take(self.steps.renew_lease())
 
     def end_lease(self) -> None:
         """
@@ -362,52 +331,18 @@ class Engine(Questions):
 
         It stays while a hold of it is open. Not to be called while another thread makes a hold.
         """
-        lease = self._lease
-        if lease is None:
-            return
-
-        def operation(txn: Transaction, _now: datetime) -> bool:
-            if any(not each.unconfirmed for each in txn.holds(lease_id=lease.id)):
-                return False
-            txn.remove_lease(lease.id)
-            return True
-
-        if self._run(operation, durable=False):
-            with self._lease_lock:
-                self._lease = self._renewed_at = None
+        step = self.steps.end_lease()
+        if step is not None:
+            self._take(step)
 
     def expire(self) -> list[Hold]:
         """End the leases of processes that are gone, and write down what becomes of their holds."""
         with self.store.reading(self.project) as view:
             now = self.clock()
             leases = view.leases()
-        if not any(lease.expires_at <= now or self._processes.ended(lease.process) for lease in leases):
+        if not any(self.steps.ended(lease, now) for lease in leases):
             return []
-        return self._run(self._expire)
-
-    def _expire(self, txn: Transaction, now: datetime) -> list[Hold]:
-        return holding.expire(txn, now, ended=self._processes.ended, on_expiry=self.settings.on_expiry)
-
-    def _living_lease(self, txn: Transaction, now: datetime) -> tuple[Lease, bool]:
-        """This process's lease, and whether it was written down anew: it is when a quarter has passed."""
-        own = self._processes.own()
-        with self._lease_lock:
-            if self._lease is None or self._lease.process != own:
-                self._lease, self._renewed_at = Lease(self.new_id("lease"), own, now), None
-            lease, renewed = self._lease, self._renewed_at
-        fresh = renewed is not None and renewed <= now < renewed + timedelta(seconds=RENEW_SECONDS)
-        # Another's clock may have been ahead, and have ended what is fresh by ours.
-        if fresh and any(each.id == lease.id for each in txn.leases()):
-            return lease, False
-        lease = replace(lease, expires_at=now + timedelta(seconds=LEASE_SECONDS))
-        txn.put_lease(lease)
-        return lease, True
-
-    def _note_renewed(self, lease: Lease, now: datetime) -> None:
-        """Remember a renewal once it is committed; one that was undone must be made again."""
-        with self._lease_lock:
-            if self._lease is not None and self._lease.id == lease.id:
-                self._renewed_at = now
+        return self._run(self.steps.expire)
 
     # The shape of things
 

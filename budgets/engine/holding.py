@@ -53,6 +53,7 @@ def hold(
     lease: Lease,
     terms: Mapping[str, Any],
     repeatable: bool = False,
+    sharers: int = 1,
 ) -> Held | Refusal:
     """
     Set aside the most a call can cost, on every limit of the path or on none.
@@ -62,6 +63,7 @@ def hold(
         lease: The running process whose hold it is.
         terms: What to keep with the hold: counts and ids only.
         repeatable: The caller made *hold_id* and may ask twice: the same again is answered again.
+        sharers: How many calls want what is left, this one among them.
 
     Raises:
         ConflictError: the id was used for something else, or its call was settled or released already.
@@ -79,7 +81,7 @@ def hold(
             return replace(refusal, floor=needed.floor)
         return refusal
     if isinstance(needed, Quote):
-        quote = rules.fitted(needed, rules.left_over(standing.counters).nanos)
+        quote = rules.fitted(needed, rules.left_over(standing.counters).nanos, sharers)
         nanos = quote.most_nanos
         terms = {**terms, "output_limit": quote.output_limit, "limited_by": quote.limited_by}
     else:

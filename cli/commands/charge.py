@@ -132,7 +132,7 @@ def _of_reply(
 ) -> Charge:
     from dataclasses import replace
 
-    from budgets.calls import priced
+    from budgets.metering import priced
 
     from ..replies import read_reply
 

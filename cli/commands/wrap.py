@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from budgets import calls
+    from budgets.metering import Request
     from budgets.upstream import Upstream
 
 EXAMPLES = """
@@ -260,17 +261,18 @@ def _limited(wanted: Wanted, text: str | None) -> Wanted:
     return Wanted(wanted.provider, by_name(wanted.provider.dialect).limit_output(wanted.body, limit))
 
 
-def _request(session: Session, user: str, wanted: Wanted, base_url: str | None) -> calls.Request:
-    from budgets import calls, providers
+def _request(session: Session, user: str, wanted: Wanted, base_url: str | None) -> Request:
+    from budgets import providers
+    from budgets.metering import Request
 
     environ = session.env.environ
     if base_url is not None and not base_url.startswith(("http://", "https://")):
         raise InvalidValueError("--base-url is no HTTP address", hint="for instance http://localhost:8000/v1")
     url = base_url.rstrip("/") if base_url is not None else providers.base_url(wanted.provider, environ)
-    return calls.Request(user, wanted.provider, url, providers.key(wanted.provider, environ), wanted.body)
+    return Request(user, wanted.provider, url, providers.key(wanted.provider, environ), wanted.body)
 
 
-def _completed(session: Session, request: calls.Request, patience: float) -> Wrapped | BrokenOff:
+def _completed(session: Session, request: Request, patience: float) -> Wrapped | BrokenOff:
     """Make the call. A signal that would end us settles it first."""
     import asyncio
     import signal

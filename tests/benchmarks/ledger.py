@@ -9,6 +9,7 @@ Every figure stands beside its bare counterpart from the same run, in turn, for 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import sqlite3
 import statistics
@@ -20,6 +21,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from budgets.awaiting import AwaitedEngine
 from budgets.clock import utc_now
 from budgets.engine import Engine, LimitTerms
 from budgets.periods import parse_rule
@@ -139,6 +141,10 @@ def in_groups(pairs: int, rounds: int, folder: Path, size: int = 32) -> None:
     for _ in range(rounds):
         threaded.append(rate(lambda: in_threads(engine, size, pairs // size), pairs // size * size))
     print(f"  the same through the writer from {size} threads: {statistics.median(threaded):,.0f} pairs/s")
+    looped = []
+    for _ in range(rounds):
+        looped.append(rate(lambda: asyncio.run(in_tasks(engine, size, pairs // size)), pairs // size * size))
+    print(f"  the same awaited by {size} tasks of one loop: {statistics.median(looped):,.0f} pairs/s")
     writer.close()
 
 
@@ -172,6 +178,17 @@ def in_threads(engine: Engine, threads: int, each: int) -> None:
         thread.start()
     for thread in running:
         thread.join()
+
+
+async def in_tasks(engine: Engine, tasks: int, each: int) -> None:
+    awaited = AwaitedEngine(engine)
+
+    async def work() -> None:
+        for _ in range(each):
+            held = await awaited.hold("ann", HELD, model="gpt-4o-mini")
+            await awaited.settle(held.hold.id, CHARGE)
+
+    await asyncio.gather(*(work() for _ in range(tasks)))
 
 
 def many_processes(pairs: int, folder: Path, processes: int = 8) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from budgets import calls
+from budgets import calls, metering
 from budgets.config import load_settings
 from budgets.dialects import by_name
 from budgets.engine import Engine, LimitTerms
@@ -48,7 +48,7 @@ def _provider(call: dict[str, Any]) -> Provider:
 
 
 async def _make(engine: Engine, replay: Replay, call: dict[str, Any], on_text: Any = str) -> calls.Outcome:
-    request = calls.Request("ann", _provider(call), replay.url, "a-key", call["request"])
+    request = metering.Request("ann", _provider(call), replay.url, "a-key", call["request"])
     async with HttpUpstream(silence_seconds=5) as upstream:
         return await calls.complete(engine, upstream, request, on_text=on_text)
 
@@ -148,7 +148,7 @@ def test_a_provider_that_falls_silent_is_given_up(
     replay.recording = Recording.of(call, stall_after=len(call["text"]) // 2)
 
     async def impatient() -> None:
-        request = calls.Request("ann", _provider(call), replay.url, None, call["request"])
+        request = metering.Request("ann", _provider(call), replay.url, None, call["request"])
         async with HttpUpstream(silence_seconds=0.2) as upstream:
             await calls.complete(engine, upstream, request)
 
@@ -172,7 +172,7 @@ def test_a_cancelled_stream_is_charged_for_what_came(
 
     async def interrupted() -> None:
         heard = asyncio.Event()
-        request = calls.Request("ann", _provider(call), replay.url, None, call["request"])
+        request = metering.Request("ann", _provider(call), replay.url, None, call["request"])
         async with HttpUpstream() as upstream:
             running = asyncio.create_task(
                 calls.complete(engine, upstream, request, on_text=lambda text: heard.set() if text else None)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from budgets import calls
+from budgets import calls, metering
 from budgets.config import load_settings
 from budgets.dialects import by_name
 from budgets.engine import Engine, LimitTerms
@@ -50,7 +50,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 def request_of(
     provider: str, model: str, *, stream: bool = False, limit: int | None = None, **more: Any
-) -> calls.Request:
+) -> metering.Request:
     served = named(provider)
     dialect = by_name(served.dialect)
     body = dialect.build_request(
@@ -62,10 +62,10 @@ def request_of(
     )
     if limit is not None:
         body = dialect.limit_output(body, limit)
-    return calls.Request("ann", served, "http://simulated", "sk-secret", body | more)
+    return metering.Request("ann", served, "http://simulated", "sk-secret", body | more)
 
 
-def make(engine: Engine, request: calls.Request, *faults: Fault | None, **how: Any) -> calls.Outcome:
+def make(engine: Engine, request: metering.Request, *faults: Fault | None, **how: Any) -> calls.Outcome:
     upstream = SimulatedUpstream(count_text, faults)
     return asyncio.run(calls.complete(engine, upstream, request, **how))
 
@@ -94,7 +94,7 @@ def test_a_call_is_held_then_charged_what_was_reported(
 def test_nothing_is_sent_when_it_does_not_fit(engine: Engine, stream: bool) -> None:
     engine.create("poor", LimitTerms(1_000))
     upstream = SimulatedUpstream(count_text)
-    request = calls.Request(
+    request = metering.Request(
         "poor", named("openai"), "http://simulated", None, request_of("openai", "gpt-4o", stream=stream).body
     )
     with pytest.raises(BudgetExceededError):
@@ -157,7 +157,7 @@ def test_what_is_left_buys_fewer_tokens_and_the_caller_is_told(engine: Engine) -
     engine.create("poor", LimitTerms(parse_usd("0.002")))
     upstream = Watched(engine)
     whole = request_of("anthropic", "claude-haiku-4-5", stream=True)
-    request = calls.Request("poor", whole.provider, whole.base_url, None, whole.body)
+    request = metering.Request("poor", whole.provider, whole.base_url, None, whole.body)
     outcome = asyncio.run(calls.complete(engine, upstream, request))
     assert 256 <= upstream.bodies[0]["max_tokens"] < 8_192
     assert outcome.quote.limited_by == "budget"
@@ -167,7 +167,7 @@ def test_what_is_left_buys_fewer_tokens_and_the_caller_is_told(engine: Engine) -
 def test_below_the_floor_no_empty_answer_is_bought(engine: Engine) -> None:
     engine.create("poor", LimitTerms(parse_usd("0.001")))
     whole = request_of("anthropic", "claude-haiku-4-5")
-    request = calls.Request("poor", whole.provider, whole.base_url, None, whole.body)
+    request = metering.Request("poor", whole.provider, whole.base_url, None, whole.body)
     with pytest.raises(BudgetExceededError, match="costs at least"):
         make(engine, request)
 
@@ -285,7 +285,7 @@ def test_a_second_model_in_the_reply_is_charged_too(engine: Engine) -> None:
 def test_a_request_that_cannot_be_limited_is_let_go(engine: Engine) -> None:
     engine.create("poor", LimitTerms(parse_usd("0.03")))
     whole = request_of("anthropic", "claude-haiku-4-5", thinking={"type": "enabled", "budget_tokens": 8_000})
-    request = calls.Request("poor", whole.provider, whole.base_url, None, whole.body)
+    request = metering.Request("poor", whole.provider, whole.base_url, None, whole.body)
     with pytest.raises(InvalidValueError):
         make(engine, request)
     assert engine.holds() == []

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from budgets import calls, providers
+from budgets import calls, metering, providers
 from budgets.config import load_settings
 from budgets.dialects import by_name
 from budgets.engine import Engine, LimitTerms
@@ -62,7 +62,7 @@ def _make(
     engine: Engine, provider: str, dialect: str, body: dict[str, Any], upstream: Says, **how: Any
 ) -> calls.Outcome:
     served = replace(providers.named(provider), dialect=dialect)
-    request = calls.Request("ann", served, "https://api.test", "a-key", body)
+    request = metering.Request("ann", served, "https://api.test", "a-key", body)
     return asyncio.run(calls.complete(engine, upstream, request, **how))
 
 
@@ -152,7 +152,7 @@ def _openrouter(**usage: Any) -> dict[str, Any]:
 )
 def test_what_openrouter_bills_is_the_cost(engine: Engine, usage: dict[str, Any], usd: str) -> None:
     reported = by_name("openai-chat").read_reply(_openrouter(**usage))
-    cost = calls.priced(engine, reported, asked=None, provider="openrouter")
+    cost = metering.priced(engine, reported, asked=None, provider="openrouter")
     assert cost.nanos == parse_usd(usd)
     assert cost.prices == {
         "model": "openrouter/z-ai/glm-9",
@@ -173,14 +173,14 @@ def test_what_openrouter_bills_is_the_cost(engine: Engine, usage: dict[str, Any]
 def test_where_it_is_not_the_bill_our_prices_decide(engine: Engine, usage: dict[str, Any]) -> None:
     reported = by_name("openai-chat").read_reply(_openrouter(**usage))
     with pytest.raises(UnknownPriceError, match="glm-9"):
-        calls.priced(engine, reported, asked=None, provider="openrouter")
-    cost = calls.priced(engine, replace(reported, model="gpt-4o-mini"), asked=None, provider="openai")
+        metering.priced(engine, reported, asked=None, provider="openrouter")
+    cost = metering.priced(engine, replace(reported, model="gpt-4o-mini"), asked=None, provider="openai")
     assert cost.nanos == 16 * 150 + 2 * 600
 
 
 def test_a_cost_that_somebody_else_reports_is_not_the_bill(engine: Engine) -> None:
     reported = by_name("openai-chat").read_reply({**_openrouter(cost=5), "model": "gpt-4o-mini"})
-    assert calls.priced(engine, reported, asked=None, provider="openai").nanos == 16 * 150 + 2 * 600
+    assert metering.priced(engine, reported, asked=None, provider="openai").nanos == 16 * 150 + 2 * 600
 
 
 @pytest.mark.parametrize("cost", [-0.1, float("nan"), float("inf"), "0.1", True, 10**9, [], 1e-300])
@@ -199,7 +199,7 @@ def test_one_estimate_makes_the_whole_an_estimate(engine: Engine) -> None:
         "output": [{"type": "image_generation_call", "result": "x", "quality": "low", "size": "1024x1024"}],
     }
     reported = by_name("openai-responses").read_reply(reply)
-    cost = calls.priced(engine, reported, asked=None, provider="openai")
+    cost = metering.priced(engine, reported, asked=None, provider="openai")
     assert cost.how == "estimated:image sizes"
     # 272 image tokens at $32 per million.
     assert cost.nanos == 1000 * 150 + 100 * 600 + 272 * 32_000
@@ -216,7 +216,7 @@ def test_one_estimate_makes_the_whole_an_estimate(engine: Engine) -> None:
 )
 def test_a_region_shows_in_the_address(engine: Engine, url: str, region: str | None) -> None:
     body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}
-    ask, _ = calls.quote(engine, calls.Request("ann", providers.named("openai"), url, None, body))
+    ask, _ = metering.quote(engine, metering.Request("ann", providers.named("openai"), url, None, body))
     assert ask.region == region
 
 

@@ -203,19 +203,36 @@ def test_the_callers_own_limit_is_never_touched() -> None:
     assert rules.fitted(asked, 150) == asked
 
 
+@pytest.mark.parametrize(
+    ("left", "sharers", "output_limit", "limited_by"),
+    [
+        pytest.param(400, 2, 100, "default", id="the part is exactly enough"),
+        pytest.param(398, 2, 99, "budget", id="the part is a token too little"),
+        pytest.param(200, 4, 20, "budget", id="made up to the floor"),
+        pytest.param(119, 4, 100, "default", id="the whole is below the floor"),
+    ],
+)
+def test_calls_that_wait_share_what_is_left(
+    left: int, sharers: int, output_limit: int, limited_by: str
+) -> None:
+    found = rules.fitted(quote(), left, sharers)
+    assert (found.output_limit, found.limited_by) == (output_limit, limited_by)
+
+
 @given(
     st.integers(0, 10**6),
     st.integers(0, 10**4),
     st.integers(1, 10**4),
     st.integers(1, 10**4),
     st.integers(0, 10**5),
+    st.integers(1, 9),
 )
 def test_a_call_whose_least_fits_holds_no_more_than_is_left(
-    fixed: int, output: int, limit: int, floor: int, left: int
+    fixed: int, output: int, limit: int, floor: int, left: int, sharers: int
 ) -> None:
     asked = quote(fixed_picos=fixed, output_picos=output, output_limit=limit, floor=floor)
     if asked.least_nanos <= left:
-        found = rules.fitted(asked, left)
+        found = rules.fitted(asked, left, sharers)
         assert found.most_nanos <= left
         assert min(floor, limit) <= found.output_limit <= limit
 
