@@ -201,25 +201,25 @@ def after_last(totals: Totals, now: datetime) -> datetime:
     return max(now, last + TICK)
 
 
-def check_name(user: str) -> str:
+def check_name(name: str, what: str = "a user's name") -> str:
     """
-    A user's name, as given.
+    A name, as given.
 
     Raises:
         InvalidValueError: it is empty, too long, or no text that can be stored.
     """
-    if not user:
-        raise InvalidValueError("a user's name cannot be empty", hint="give a name, for instance --user ann")
-    if len(user) > LONGEST_NAME:
+    if not name:
+        raise InvalidValueError(f"{what} cannot be empty", hint="give a name, for instance --user ann")
+    if len(name) > LONGEST_NAME:
         raise InvalidValueError(
-            f"a user's name has at most {LONGEST_NAME} characters, this one has {len(user)}",
+            f"{what} has at most {LONGEST_NAME} characters, this one has {len(name)}",
             hint="use a shorter name or an id",
         )
-    if "\x00" in user or any("\ud800" <= character <= "\udfff" for character in user):
+    if "\x00" in name or any("\ud800" <= character <= "\udfff" for character in name):
         raise InvalidValueError(
-            "a user's name cannot contain NUL or broken Unicode", hint="give the name as valid UTF-8 text"
+            f"{what} cannot contain NUL or broken Unicode", hint="give the name as valid UTF-8 text"
         )
-    return user
+    return name
 
 
 def check_amount(nanos: Nanos, what: str) -> Nanos:

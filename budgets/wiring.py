@@ -16,8 +16,10 @@ from budgets.processes import SystemProcesses
 from budgets.records import Threshold
 
 if TYPE_CHECKING:
+    from budgets.engine import Runner
     from budgets.ports import TokenCounter
     from budgets.pricing import PriceBook
+    from budgets.writer import Writer
 
 
 def open_engine(
@@ -38,7 +40,34 @@ def open_engine(
         on_threshold: Is told of each threshold that a charge reaches, for instance `budgets.notices`.
     """
     store = open_store(settings)
+    if grouped:
+        return open_grouped(settings, store, settings.project, clock=clock, on_threshold=on_threshold)[0]
+    return _engine(settings, store, settings.project, clock, None, on_threshold)
 
+
+def open_grouped(
+    settings: Settings,
+    store: Store,
+    project: str,
+    *,
+    clock: Clock = utc_now,
+    on_threshold: Callable[[Threshold], None] | None = None,
+) -> tuple[Engine, Writer]:
+    """An engine for one project of an open store, and the writer that groups its operations; close both."""
+    from budgets.writer import Writer
+
+    writer = Writer(store, project, clock)
+    return _engine(settings, store, project, clock, writer, on_threshold), writer
+
+
+def _engine(
+    settings: Settings,
+    store: Store,
+    project: str,
+    clock: Clock,
+    runner: Runner | None,
+    on_threshold: Callable[[Threshold], None] | None,
+) -> Engine:
     @cache
     def book() -> PriceBook:
         from budgets.prices import open_book
@@ -51,14 +80,9 @@ def open_engine(
 
         return TiktokenCounter()
 
-    runner = None
-    if grouped:
-        from budgets.writer import Writer
-
-        runner = Writer(store, settings.project, clock)
     return Engine(
         store,
-        project=settings.project,
+        project=project,
         clock=clock,
         processes=SystemProcesses(),
         book=book,

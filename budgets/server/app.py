@@ -1,0 +1,94 @@
+"""Puts the rooms of the server together: what all requests share, and the routes of each file."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeAlias
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from budgets.errors import BudgetError
+from budgets.server import health
+from budgets.server.engines import Engines
+from budgets.server.principals import ANYBODY
+from budgets.server.problems import problem, problem_of
+from budgets.server.requests import ENGINES, MOST_BODY_BYTES, PRINCIPAL
+
+# Is told of each request in one line, without names, keys, or contents.
+Report: TypeAlias = Callable[[str], None]
+
+# Each file gives its routes; a new one joins with one word.
+_ROOMS = (health,)
+
+# Requests that wait for the store at the same time; what they write is written together.
+_DOORS = 64
+
+
+def make_app(engines: Engines, *, report: Report | None = None) -> web.Application:
+    """
+    The whole server, ready to be run. It closes *engines* when it is cleaned up.
+
+    Args:
+        report: Gets a line for each request; `None`: nobody wants to know.
+    """
+    app = web.Application(
+        middlewares=[_observed(report), _answered, _identified], client_max_size=MOST_BODY_BYTES
+    )
+    app[ENGINES] = engines
+    for room in _ROOMS:
+        app.add_routes(room.routes())
+    app.cleanup_ctx.append(_doors)
+    return app
+
+
+async def _doors(app: web.Application) -> AsyncIterator[None]:
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(_DOORS, "budgets-door"))
+    yield
+    await loop.run_in_executor(None, app[ENGINES].close)
+
+
+def route_of(request: web.Request) -> str:
+    """The route that a request took, without the names in it."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unknown"
+
+
+def _observed(report: Report | None) -> Middleware:
+    @web.middleware
+    async def observed(request: web.Request, handler: Handler) -> web.StreamResponse:
+        began = time.perf_counter()
+        response = await handler(request)
+        if report is not None:
+            milliseconds = (time.perf_counter() - began) * 1_000
+            report(f"{request.method} {route_of(request)} {response.status} {milliseconds:.1f} ms")
+        return response
+
+    return observed
+
+
+@web.middleware
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Whatever goes wrong is answered with a problem document, and never with a traceback."""
+    try:
+        return await handler(request)
+    except BudgetError as error:
+        return problem_of(error)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        code = {404: "no_such_page", 405: "no_such_method", 413: "too_large"}.get(error.status, "bad_request")
+        allowed = {name: value for name, value in error.headers.items() if name == "Allow"}
+        return problem(error.status, code, error.reason, headers=allowed)
+    except Exception as error:  # noqa: BLE001 - its words may hold a prompt or a key, so they are kept back
+        return problem(500, "bug", f"{type(error).__name__} (a bug; please report it)")
+
+
+@web.middleware
+async def _identified(request: web.Request, handler: Handler) -> web.StreamResponse:
+    request[PRINCIPAL] = ANYBODY
+    return await handler(request)

@@ -1,0 +1,93 @@
+"""What went wrong as a problem document (RFC 9457): https://www.rfc-editor.org/rfc/rfc9457"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from budgets.errors import (
+    BudgetBusyError,
+    BudgetError,
+    BudgetExceededError,
+    ConflictError,
+    InvalidValueError,
+    StoreBusyError,
+    UnknownEntryError,
+    UnknownHoldError,
+    UnknownPriceError,
+    UnknownUserError,
+    UserExistsError,
+)
+
+# The first that fits counts, so the narrower stands before the wider.
+_STATUS: tuple[tuple[type[BudgetError], int], ...] = (
+    (BudgetBusyError, 429),
+    (BudgetExceededError, 402),
+    (InvalidValueError, 422),
+    (UnknownUserError, 404),
+    (UnknownHoldError, 404),
+    (UnknownEntryError, 404),
+    (UnknownPriceError, 422),
+    (UserExistsError, 409),
+    (ConflictError, 409),
+    (StoreBusyError, 503),
+)
+
+# Of what a waiting caller may expect: about as long as a call takes.
+_RETRY_AFTER_SECONDS = 1
+
+
+def status_of(error: BudgetError) -> int:
+    """The HTTP status of an error; 500 where the server itself is at fault."""
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    hint: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    **values: Any,
+) -> web.Response:
+    """
+    A problem document.
+
+    Args:
+        code: The stable word for what happened; scripts rely on it.
+        detail: What happened, one sentence.
+        hint: What to do next.
+        values: What a script wants to know, ready for JSON.
+    """
+    document = {
+        **values,
+        "type": "about:blank",
+        "title": code.replace("_", " "),
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "hint": hint,
+    }
+    return web.Response(
+        status=status,
+        body=json.dumps(document).encode(),
+        content_type="application/problem+json",
+        headers=headers,
+    )
+
+
+def problem_of(error: BudgetError) -> web.Response:
+    """The problem document of one of our errors, with its values."""
+    retry = isinstance(error, BudgetBusyError | StoreBusyError)
+    return problem(
+        status_of(error),
+        error.code,
+        error.message,
+        hint=error.hint,
+        headers={"Retry-After": str(_RETRY_AFTER_SECONDS)} if retry else None,
+        **{"retry": retry, **error.values},
+    )
