@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from budgets.lessons import Learned
 from budgets.money import Nanos
 from budgets.records import Budget, Entry, Hold, Lease, Process, StoreInfo, Totals
 
@@ -144,6 +145,10 @@ class Reading(Protocol):
         """Every lease of the store."""
         ...
 
+    def learned(self) -> Learned:
+        """What was learned from the project's entries; it can be learned again."""
+        ...
+
     def due(self, now: datetime) -> list[str]:
         """Users with a current period whose end is at or before *now*; found by index."""
         ...
@@ -203,6 +208,10 @@ class Transaction(Reading, Protocol):
 
     def remove_lease(self, lease_id: str) -> None:
         """The lease ended."""
+        ...
+
+    def put_learned(self, learned: Learned) -> None:
+        """Replace what was learned."""
         ...
 
 

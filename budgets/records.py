@@ -12,6 +12,7 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias
 
+from budgets.lessons import Estimate
 from budgets.money import PICOS_PER_NANO, Nanos, round_up
 from budgets.periods import PeriodRule
 from budgets.usage import Usage
@@ -201,6 +202,8 @@ class Quote:
     book_version: str
     # Why the request does not bound what the provider reads; empty when it does.
     unbounded: tuple[str, ...] = ()
+    # Our own count, before anything that was learned; kept to be compared with what is reported.
+    estimate: Estimate | None = None
 
     @property
     def bounded(self) -> bool:

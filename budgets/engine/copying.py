@@ -118,6 +118,7 @@ def _write(view: Reading, txn: Transaction, watch: Callable[[int], None] | None)
         txn.put_lease(lease)
     for hold in view.holds():
         txn.put_hold(hold)
+    txn.put_learned(view.learned())
     txn.append(_watched(view.entries(), watch))
 
 
@@ -154,5 +155,6 @@ def _everything(view: Reading) -> Iterator[tuple[str, str, object]]:
         yield "lease", lease.id, lease
     for hold in view.holds():
         yield "hold", hold.id, hold
+    yield "what was learned through", view.learned().through or "no entry", view.learned()
     for entry in view.entries():
         yield "entry", entry.id, entry

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from budgets.clock import to_micros
@@ -36,6 +36,7 @@ from budgets.usage import Usage
 if TYPE_CHECKING:
     from budgets import pricing
     from budgets.asks import Ask
+    from budgets.engine.estimating import Memory
     from budgets.pricing import PriceBook
 
 T = TypeVar("T")
@@ -142,6 +143,12 @@ class Engine(Questions):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @cached_property
+    def _memory(self) -> Memory:
+        from budgets.engine.estimating import Memory
+
+        return Memory(self.store, self.project, self.clock)
+
     @property
     def book(self) -> PriceBook:
         """The price book; opened when it is first asked for."""
@@ -179,6 +186,7 @@ class Engine(Questions):
             provider=provider,
             at=self.clock(),
             default_output_tokens=self.settings.default_output_tokens,
+            lessons=self._memory.lessons(),
         )
 
     def cost(
@@ -415,6 +423,7 @@ class Engine(Questions):
         """
         Write down the periods that the clock has opened, one transaction for each user.
 
+        Then learn from the calls that were settled since the last time, at most 100,000 entries of them.
         Running it again, beside live calls or after a crash halfway, gives the same result.
 
         Args:
@@ -432,7 +441,17 @@ class Engine(Questions):
             rolled += self._run(partial(_roll, user=user))
             if watch is not None:
                 watch(number)
+        self._learn()
         return rolled
+
+    def _learn(self) -> None:
+        # Only here: what needs no lessons starts without.
+        from budgets.engine import learning
+
+        before, learned = learning.learn(self.store, self.project)
+        if learned != before:
+            self._run(lambda txn, _: learning.keep(txn, before, learned), durable=False)
+            self._memory.forget()
 
     # Checking
 

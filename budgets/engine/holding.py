@@ -84,6 +84,9 @@ def hold(
         quote = rules.fitted(needed, rules.left_over(standing.counters).nanos, sharers)
         nanos = quote.most_nanos
         terms = {**terms, "output_limit": quote.output_limit, "limited_by": quote.limited_by}
+        # Where the request does not bound what is read, the report says nothing about our count.
+        if quote.estimate is not None and quote.bounded:
+            terms["estimate"] = quote.estimate.as_dict()
     else:
         nanos = needed
     rules.check_amount(nanos, "a hold")
@@ -252,6 +255,8 @@ def _book(
         detail["late"] = True
     if held_nanos is not None:
         detail["held_nanos"] = held_nanos
+    if live is not None and "estimate" in live.terms and _comparable(cost):
+        detail["estimate"] = live.terms["estimate"]
     if cost.usage is not None:
         detail["usage"] = cost.usage.as_dict()
     if cost.prices is not None:
@@ -274,6 +279,11 @@ def _book(
         overruns=tuple((each.user, each.nanos) for each in over),
         thresholds=thresholds,
     )
+
+
+def _comparable(cost: Charge) -> bool:
+    """The usage is the provider's own count of what one model read."""
+    return cost.how == "reported" and cost.usage is not None and "others" not in (cost.prices or {})
 
 
 def _count(

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from budgets.engine import holding, reading, reporting
+from budgets.lessons import Learned
 from budgets.ports import Clock, Reading, Store
 from budgets.records import ROOT, Budget, BudgetStatus, Entry, Hold, Quote
 
@@ -131,6 +132,16 @@ class Questions:
             UnknownEntryError: there is no entry of the id *before*.
         """
         return self._read(lambda view, _: reporting.history(view, user=user, before=before, count=count))
+
+    def learned(self) -> tuple[Learned, datetime | None]:
+        """What was learned about our estimates, and when the last entry that was read for it was written."""
+
+        def question(view: Reading, _: datetime) -> tuple[Learned, datetime | None]:
+            found = view.learned()
+            last = None if found.through is None else view.entry(found.through)
+            return found, last.recorded_at if last is not None else None
+
+        return self._read(question)
 
     # Reports
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from types import MappingProxyType
 from typing import Literal
 
 from budgets.asks import Ask
+from budgets.engine.estimating import Lessons, sharpened
 from budgets.errors import InvalidValueError
 from budgets.ports import TokenCounter
 from budgets.pricing import ModelPrices, PriceBook, cost, most_input_picos, most_output_picos, unit_picos
@@ -25,6 +27,7 @@ def quote(
     provider: str | None,
     at: datetime,
     default_output_tokens: int = DEFAULT_OUTPUT_TOKENS,
+    lessons: Lessons = MappingProxyType({}),
 ) -> Quote:
     """
     The most *ask* can cost, and what its prompt probably costs.
@@ -35,6 +38,7 @@ def quote(
 
     Args:
         default_output_tokens: The output limit for a request that has none and a model that has more.
+        lessons: What earlier calls say about our counts.
 
     Raises:
         UnknownPriceError: the model, or a service tier that is asked for, has no price.
@@ -42,7 +46,13 @@ def quote(
     # `auto` is the standard tier: no book knows what an account has bought beyond it. Where a provider serves
     # a cheaper call than was asked for, it bills no more than the tier that was.
     prices = book.find(ask.model, provider=provider, at=at).for_call(ask.service_tier, ask.region)
-    count = counter.count(ask, provider=prices.provider)
+    count, estimate = sharpened(
+        ask,
+        counter.count(ask, provider=prices.provider),
+        model=f"{prices.provider}/{prices.model}",
+        context_window=prices.context_window,
+        lessons=lessons,
+    )
     most_input = count.most if not ask.unbounded else _context_window(prices, ask, count.most)
     fixed = most_input * most_input_picos(prices, most_input, ask.cache_write)
     fixed += unit_picos(prices, "requests", most_input)
@@ -63,6 +73,7 @@ def quote(
         floor=min(limit, REASONING_FLOOR_TOKENS if reasons else FLOOR_TOKENS),
         book_version=prices.book_version,
         unbounded=ask.unbounded,
+        estimate=estimate,
     )
 
 

@@ -15,12 +15,13 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar, cast, get_args
 
 from budgets.clock import aware_utc, iso
+from budgets.lessons import Learned, Lesson
 from budgets.money import NANOS_PER_USD, Nanos, format_usd
 from budgets.periods import PeriodRule
 from budgets.records import Budget, Entry, EntryKind, Hold, Lease, Limit, Path, Process, Totals
 from budgets.stores.memory import Sums, Tables
 
-SCHEMA = 1
+SCHEMA = 2
 FORMAT = "budget store"
 # How every JSON store begins; `budgets.wiring` tells it from other files by that.
 BEGINNING = f'{{\n  "format": "{FORMAT}"'.encode()
@@ -83,6 +84,7 @@ class Writer:
             + _block([text(name, "holds", *item) for item in sorted(kept.holds.items())])
             + ',\n      "leases": '
             + _block([text(name, "leases", *item) for item in sorted(kept.leases.items())])
+            + _learned_text(kept.learned)
             + "\n    }"
             for name, kept in sorted(projects.items())
         ]
@@ -204,6 +206,26 @@ def _lease_text(lease: Lease) -> str:
         "expires_at": iso(lease.expires_at),
     }
     return f"        {line(fields)}"
+
+
+def _learned_text(learned: Learned) -> str:
+    """The last part of a project; nothing where nothing was learned."""
+    if learned.through is None:
+        return ""
+    lessons = _block([f"        {line(_lesson_fields(each))}" for each in learned.lessons])
+    return f',\n      "learned_through": {line(learned.through)},\n      "lessons": {lessons}'
+
+
+def _lesson_fields(lesson: Lesson) -> dict[str, Any]:
+    model, kind, size, counted = lesson.topic
+    return {
+        "model": model,
+        "kind": kind,
+        "size": size,
+        "counted": counted,
+        "percents": lesson.percents,
+        "covered": lesson.covered,
+    }
 
 
 _TEXTS: Mapping[str, Any] = {
@@ -370,6 +392,10 @@ def _tables(fields: _Fields) -> Tables:
         {limit_id: _periods(limit_id, kept) for limit_id, kept in periods.items()},
         {each.id: each for each in _records("hold", fields.take("holds", list), _hold)},
         {each.id: each for each in _records("lease", fields.take("leases", list), _lease)},
+        Learned(
+            fields.take("learned_through", str, None),
+            tuple(_records("lesson", fields.take("lessons", list, []), _lesson)),
+        ),
     )
 
 
@@ -443,6 +469,20 @@ def _hold(fields: _Fields) -> Hold:
 def _lease(fields: _Fields) -> Lease:
     process = Process(fields.take("host", str), fields.take("pid", int), fields.take("started", str))
     return Lease(fields.take("id", str), process, fields.moment("expires_at"))
+
+
+def _lesson(fields: _Fields) -> Lesson:
+    topic = (
+        fields.take("model", str),
+        fields.take("kind", str),
+        fields.take("size", int),
+        fields.take("counted", str),
+    )
+    percents = fields.take("percents", list)
+    for each in percents:
+        if not (isinstance(each, list) and len(each) == 2 and all(type(number) is int for number in each)):
+            raise ValueError(f"percents has {_cut(each)}")
+    return Lesson(topic, tuple(map(tuple, percents)), fields.take("covered", int))
 
 
 def _nanos(text: Any) -> Nanos:

@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 
 from budgets import rules
 from budgets.errors import ConflictError
+from budgets.lessons import Learned
 from budgets.money import Nanos
 from budgets.records import ROOT, SPENDING_KINDS, Budget, Entry, Hold, Lease, StoreInfo, Totals
 
@@ -41,10 +42,13 @@ class Tables:
     periods: dict[str, Mapping[datetime, Sums]] = field(default_factory=dict)
     holds: dict[str, Hold] = field(default_factory=dict)
     leases: dict[str, Lease] = field(default_factory=dict)
+    learned: Learned = field(default_factory=Learned)
 
     def copy(self) -> Tables:
         """The same records in containers of their own."""
-        return Tables(dict(self.budgets), dict(self.periods), dict(self.holds), dict(self.leases))
+        return Tables(
+            dict(self.budgets), dict(self.periods), dict(self.holds), dict(self.leases), self.learned
+        )
 
 
 class Written(Protocol):
@@ -281,3 +285,9 @@ class TableTransaction:
 
     def remove_lease(self, lease_id: str) -> None:
         self.tables.leases.pop(lease_id, None)
+
+    def learned(self) -> Learned:
+        return self.tables.learned
+
+    def put_learned(self, learned: Learned) -> None:
+        self.tables.learned = learned

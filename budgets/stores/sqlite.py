@@ -28,7 +28,7 @@ from budgets.records import StoreInfo
 from budgets.stores.sqlite_transaction import Cache, Row, SqliteTransaction
 
 # The numbered files in `schema`, each applied once and in turn, make this one.
-SCHEMA = 2
+SCHEMA = 3
 
 T = TypeVar("T")
 

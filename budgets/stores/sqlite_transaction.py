@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeAlias
 
 from budgets.clock import from_micros, to_micros
 from budgets.errors import ConflictError, StoreError
+from budgets.lessons import Learned, Lesson
 from budgets.money import Nanos
 from budgets.periods import PeriodRule
 from budgets.records import (
@@ -462,11 +463,9 @@ class SqliteTransaction:
     ) -> list[Entry]:
         below, names = self._below(user or ROOT)
         beyond, within, order, step = ("<", ">=", "DESC", -1) if newest_first else (">", "<=", "ASC", 1)
-        if after is not None:
-            place = self._seq(after)
-        else:
-            (last,) = self._execute("SELECT coalesce(max(seq), 0) FROM entries").fetchone()
-            place = last + 1 if newest_first else 0
+        (last,) = self._execute("SELECT coalesce(max(seq), 0) FROM entries").fetchone()
+        first = last + 1 if newest_first else 0
+        place = first if after is None else self._seq(after)
         # Most often they lie close by: a look at what was written next needs no sorting.
         near = place + step * _NEAR * count
         found = self._execute(
@@ -474,7 +473,7 @@ class SqliteTransaction:
             f" WHERE seq {beyond} ? AND seq {within} ? AND {below} ORDER BY seq {order} LIMIT ?",
             (place, near, *names, count),
         ).fetchall()
-        if len(found) < count:
+        if len(found) < count and 0 < near < last:
             # Few and far between: their places come from an index alone.
             found = self._execute(
                 f"SELECT {_ENTRY} FROM entries WHERE seq IN"  # noqa: S608
@@ -581,6 +580,32 @@ class SqliteTransaction:
     def remove_lease(self, lease_id: str) -> None:
         self._execute("DELETE FROM leases WHERE project = ? AND id = ?", (self._project, lease_id))
 
+    # What was learned
+
+    def learned(self) -> Learned:
+        row = self._execute("SELECT through FROM learned WHERE project = ?", (self._project,)).fetchone()
+        if row is None:
+            return Learned()
+        lessons = self._execute(
+            "SELECT model, kind, size, counted, percents, covered FROM lessons"
+            " WHERE project = ? ORDER BY model, kind, size, counted",
+            (self._project,),
+        )
+        return Learned(row[0], tuple(map(_lesson, lessons)))
+
+    def put_learned(self, learned: Learned) -> None:
+        self._execute("DELETE FROM lessons WHERE project = ?", (self._project,))
+        self._execute("DELETE FROM learned WHERE project = ?", (self._project,))
+        if learned.through is not None:
+            self._execute("INSERT INTO learned VALUES (?, ?)", (self._project, learned.through))
+        self._many(
+            "INSERT INTO lessons VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (self._project, *lesson.topic, json.dumps(lesson.percents), lesson.covered)
+                for lesson in learned.lessons
+            ],
+        )
+
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         self.flush()
@@ -636,6 +661,12 @@ def _limit(row: Iterable[Any]) -> Limit:
         None if reset_at is None else from_micros(reset_at),
         tuple(map(int, warn_at.split(","))) if warn_at else (),
     )
+
+
+def _lesson(row: Row) -> Lesson:
+    *topic, percents, covered = row
+    model, kind, size, counted = topic
+    return Lesson((model, kind, size, counted), tuple(map(tuple, json.loads(percents))), covered)
 
 
 def _totals(row: Row) -> Totals:

@@ -23,6 +23,7 @@ def reset_due(
     Write down the periods that have ended, for cron.
 
     Limits are right without it: the clock decides which period it is. Running it twice changes nothing.
+    It also learns from settled calls how far our counts are off, which `budget status --estimates` shows.
     """
     from ..progress import Progress
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .. import options, output
+from ..estimates import Estimates
 from ..exits import UsageError
 from ..options import Archived, OneUser
 from ..results import Result, budget_document, dearest_first, hold_document, state
@@ -28,6 +29,7 @@ EXAMPLES = """
 budget status
 budget status --user ann
 budget status --limit 20
+budget status --estimates
 budget status --json
 """
 
@@ -197,17 +199,30 @@ def status(
     interval: Annotated[
         str | None, typer.Option(metavar="SECONDS", help="With --watch: from one look to the next; else 2.")
     ] = None,
-) -> Overview | InFull | Watched:
+    estimates: Annotated[
+        bool, typer.Option("--estimates", help="How far counts before calls were from those reported.")
+    ] = False,
+) -> Overview | InFull | Watched | Estimates:
     """
     Show what is spent, held, and left.
 
     Those nearest to their limit come first. With --user one budget in full: its limits, its path and who
     sets what is left, what it spent on which model, and its open holds.
 
+    With --estimates what `budget reset-due` has learned from settled calls, by model, by what requests are
+    made of, and by their size.
+
     On a terminal what is longer than the screen goes through PAGER, or else less. --watch needs a terminal,
     and ends with exit code 0.
     """
     shown = options.count("--limit", limit)
+    if estimates:
+        if user is not None or shown is not None or archived or watch:
+            raise UsageError(
+                "--estimates is about the calls of the whole project", hint="leave the other options out"
+            )
+        learned, at = session.engine.learned()
+        return Estimates(learned.lessons, session.engine.project, at)
     if watch:
         return _watch(session, lambda: _look(session, user, shown, archived), _seconds(interval))
     if interval is not None:

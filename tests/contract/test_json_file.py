@@ -26,6 +26,7 @@ from budgets.errors import (
     StoreError,
     StoreTooNewError,
 )
+from budgets.lessons import Learned, Lesson
 from budgets.periods import PeriodRule
 from budgets.records import ROOT, Budget, Entry, Hold, Lease, Limit, Process, Totals
 from budgets.stores import json_entries
@@ -34,6 +35,15 @@ from budgets.stores.json_file import JsonStore
 from tests.support.engines import START, dollars, open_engine
 
 NOBODY = 65_534
+
+LESSON: dict[str, Any] = {
+    "model": "openai/gpt",
+    "kind": "text",
+    "size": 3,
+    "counted": "tiktoken:o200k_base",
+    "percents": [[98, 2], [104, 140]],
+    "covered": 141,
+}
 
 
 @pytest.fixture
@@ -91,6 +101,8 @@ def test_the_file_can_be_read_by_people(tmp_path: Path) -> None:
         txn.add_model("l", START, "gpt", 1)
         txn.put_hold(Hold("h", ("ann", "team", ROOT), "gpt", 31_000, START, "p", True, {"n": 1}))
         txn.put_lease(Lease("p", Process("host", 7, "s"), START))
+        lesson = Lesson(("openai/gpt", "text", 3, "tiktoken:o200k_base"), ((98, 2), (104, 140)), 141)
+        txn.put_learned(Learned("e", (lesson,)))
         txn.append([Entry("e", "charge", ("ann", "team", ROOT), START, START, 1, "gpt", {"how": "amount"})])
     assert json.loads(path.read_bytes())["projects"] == {
         "work": {
@@ -143,6 +155,8 @@ def test_the_file_can_be_read_by_people(tmp_path: Path) -> None:
             "leases": [
                 {"id": "p", "host": "host", "pid": 7, "started": "s", "expires_at": "2026-01-31T10:00:00Z"}
             ],
+            "learned_through": "e",
+            "lessons": [LESSON],
         }
     }
     assert [json.loads(line) for line in entries_of(path).read_bytes().splitlines()] == [
@@ -267,6 +281,9 @@ def test_a_file_that_is_no_store_is_refused_and_not_touched(
         (("periods",), {"m": {}}, 'periods of "m": .* is no list'),
         (("periods",), {"m": [{"start": "now"}]}, 'periods of "m", period 1: Invalid isoformat'),
         (("periods",), [], "periods is"),
+        (("lessons",), [{"model": "m"}], "lesson 1: there is no kind"),
+        (("lessons",), [{**LESSON, "percents": [[104, 2.5]]}], r"lesson 1: percents has \[104, 2.5\]"),
+        (("lessons",), [{**LESSON, "percents": [[104]]}], r"lesson 1: percents has \[104\]"),
     ],
 )
 def test_a_record_that_is_wrong_is_named(path: Path, place: tuple[Any, ...], value: Any, what: str) -> None:

@@ -82,6 +82,8 @@ class World:
     folder: Path
     clock: FixedClock = field(default_factory=lambda: FixedClock(NOW))
     faults: list[Fault] = field(default_factory=list)
+    # How the simulated provider counts tokens.
+    count: Callable[[str], int] = count_text
     environ: dict[str, str] = field(
         default_factory=lambda: {
             # Relative, so that no page shows where it was made.
@@ -142,7 +144,7 @@ class World:
                     err,
                     environ,
                     clock=clock,
-                    upstream=lambda: SimulatedUpstream(count_text, self.faults),
+                    upstream=lambda: SimulatedUpstream(self.count, self.faults),
                 )
             )
         said = self._steady(out.getvalue())
