@@ -19,6 +19,7 @@ Nanos: TypeAlias = int
 
 NANOS_PER_USD = 1_000_000_000
 PICOS_PER_NANO = 1_000
+PICOS_PER_USD = NANOS_PER_USD * PICOS_PER_NANO
 
 # The largest limit or single charge: one billion dollars. Sums fit 64 bits nine times over.
 MOST_NANOS: Nanos = 1_000_000_000 * NANOS_PER_USD
@@ -98,6 +99,27 @@ def format_usd(nanos: Nanos) -> str:
     whole, part = divmod(abs(nanos), NANOS_PER_USD)
     decimals = f"{part:09d}".rstrip("0").ljust(2, "0")
     return f"{'-' if nanos < 0 else ''}{whole}.{decimals}"
+
+
+def exact_usd(picos: Fraction | int, per: int = 1) -> str:
+    """
+    So many pico-dollars, *per* times, in US dollars, every digit of it.
+
+    Decimal text with at least two decimals, `0.0000003`; where the decimals have no end, a fraction: `1/3`.
+    """
+    usd = Fraction(picos) * per / PICOS_PER_USD
+    rest, places = usd.denominator, 0
+    for prime in (2, 5):
+        power = 0
+        while rest % prime == 0:
+            rest //= prime
+            power += 1
+        places = max(places, power)
+    if rest != 1:
+        return str(usd)
+    places = max(places, 2)
+    whole, part = divmod(abs(usd.numerator) * 10**places // usd.denominator, 10**places)
+    return f"{'-' if usd < 0 else ''}{whole}.{part:0{places}d}"
 
 
 def money(nanos: Nanos) -> str:

@@ -16,14 +16,13 @@ from datetime import date, datetime, time
 from fractions import Fraction
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+from budgets.clock import iso
 from budgets.errors import InvalidValueError, UnknownPriceError
 from budgets.money import Nanos, round_up, shown
 from budgets.usage import TOKEN_UNITS, UNITS, Usage
 
 # Exact pico-dollars.
 Picos: TypeAlias = int | Fraction
-
-PICOS_PER_USD = 10**12
 
 # The service tier that is billed when nobody asks for another, and what requests and replies call it.
 STANDARD = "standard"
@@ -123,6 +122,8 @@ class ModelPrices:
     # The rows in effect at the moment asked for, of every service tier.
     rows: tuple[Price, ...]
     book_version: str
+    # The day on which the book's sources were read; `None`: not known.
+    book_day: date | None = None
     # `None`: not known.
     context_window: int | None = None
     max_output_tokens: int | None = None
@@ -240,10 +241,10 @@ class ModelPrices:
                 raise _unknown_unit(self, used)
             used = fallback.unit
 
-    def dearest(self, unit: str, input_tokens: int) -> Picos:
-        """The most *unit* can cost at a call with up to that much input: a lower tier may be the dearer."""
+    def dearest(self, unit: str, input_tokens: int) -> Price:
+        """The row that bills *unit* highest at a call with up to that much input: a lower step may be it."""
         reached = {row.above + 1 for row in self.rows if row.above < input_tokens}
-        return max(self.row(unit, tokens).picos for tokens in {*reached, input_tokens})
+        return max((self.row(unit, tokens) for tokens in sorted({*reached, input_tokens})), key=_picos)
 
 
 def _by_unit(rows: Sequence[Price], tier: str) -> dict[str, tuple[Price, ...]]:
@@ -335,15 +336,23 @@ class CostLine:
 
     unit: str
     count: int
-    # Pico-dollars for one.
-    picos: Picos
-    # count x picos, exact.
-    product: Picos
-    # The unit whose row was used: `unit` itself, or what it fell back to.
-    priced_as: str
-    # The tier: the row applies above this much input.
-    above: int
-    source: str
+    # The row that bills it: the unit's own, or the one of what it fell back to.
+    row: Price
+
+    @property
+    def picos(self) -> Picos:
+        """Pico-dollars for one."""
+        return self.row.picos
+
+    @property
+    def product(self) -> Picos:
+        """count x picos, exact."""
+        return self.count * self.row.picos
+
+    @property
+    def priced_as(self) -> str:
+        """The unit whose row was used: `unit` itself, or what it fell back to."""
+        return self.row.unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,22 +369,50 @@ class Cost:
     def lines(self) -> tuple[CostLine, ...]:
         """The sum, unit by unit."""
         input_tokens = self.usage.input_tokens
-        lines = []
-        for unit, count in self.usage.counts:
-            row = self.prices.row(unit, input_tokens)
-            lines.append(CostLine(unit, count, row.picos, count * row.picos, row.unit, row.above, row.source))
-        return tuple(lines)
+        return tuple(
+            CostLine(unit, count, self.prices.row(unit, input_tokens)) for unit, count in self.usage.counts
+        )
 
     def pins(self) -> dict[str, Any]:
-        """What a charge stores so that it can be explained for ever: book, model, pico-dollars per unit."""
-        prices = self.prices
-        return {
-            "book": prices.book_version,
-            "model": f"{prices.provider}/{prices.model}",
-            **({"tier": prices.tier} if prices.tier != STANDARD else {}),
-            **({"region": prices.region} if prices.region is not None else {}),
-            "rows": {line.unit: str(line.picos) for line in self.lines},
-        }
+        """What a charge stores so that it can be explained for ever, see `pinned`."""
+        return pinned(self.prices, {line.unit: line.row for line in self.lines})
+
+
+def pinned(prices: ModelPrices, rows: Mapping[str, Price]) -> dict[str, Any]:
+    """
+    What is stored of *rows* (unit -> the row that bills it) so that a sum can be shown for ever.
+
+    The book, the model, and for each unit pico-dollars for one, all that a sum needs. `terms` has what else
+    the rows say about themselves, once for all units of which the same is true.
+    """
+    terms: dict[tuple[tuple[str, Any], ...], list[str]] = {}
+    for unit, row in rows.items():
+        terms.setdefault(tuple(_said_of(unit, row)), []).append(unit)
+    return {
+        "book": prices.book_version,
+        **({"book_day": prices.book_day.isoformat()} if prices.book_day is not None else {}),
+        "model": f"{prices.provider}/{prices.model}",
+        **({"tier": prices.tier} if prices.tier != STANDARD else {}),
+        **({"region": prices.region} if prices.region is not None else {}),
+        "rows": {unit: str(row.picos) for unit, row in rows.items()},
+        "terms": [{"units": units, **dict(said)} for said, units in terms.items()],
+    }
+
+
+def _said_of(unit: str, row: Price) -> Iterator[tuple[str, Any]]:
+    """What is true of a row beside its price; what goes without saying is left out."""
+    if row.unit != unit:
+        yield "as", row.unit
+    if row.tier != STANDARD:
+        yield "tier", row.tier
+    if row.above:
+        yield "above", row.above
+    if row.starts is not None:
+        yield "from", iso(row.starts) if isinstance(row.starts, datetime) else row.starts.isoformat()
+    if row.hours is not None:
+        yield "hours", "-".join(f"{each:%H:%M}" for each in row.hours)
+    if row.source:
+        yield "source", row.source
 
 
 def cost(usage: Usage, prices: ModelPrices) -> Cost:
@@ -395,14 +432,9 @@ def cost(usage: Usage, prices: ModelPrices) -> Cost:
     return Cost(round_up(total), total, usage, prices)
 
 
-def unit_picos(prices: ModelPrices, unit: str, input_tokens: int) -> Picos:
-    """Pico-dollars for one of *unit* at a call with that much input in all. Raises as `cost` does."""
-    return prices.row(unit, input_tokens).picos
-
-
-def most_input_picos(prices: ModelPrices, input_tokens: int, cache_write: str | None) -> Picos:
+def dearest_input(prices: ModelPrices, input_tokens: int, cache_write: str | None) -> Price:
     """
-    The dearest rate at which an input token of a call with up to *input_tokens* can be billed.
+    The dearest row that can bill an input token of a call with up to *input_tokens*.
 
     *cache_write* is the dearest caching that the request asks for: `None`, `5m` or `1h`.
 
@@ -410,7 +442,9 @@ def most_input_picos(prices: ModelPrices, input_tokens: int, cache_write: str | 
         UnknownPriceError: a rate that the request permits is not known.
         InvalidValueError: *cache_write* is something else.
     """
-    return max(prices.dearest(unit, input_tokens) for unit in _permitted_input(prices, cache_write))
+    return max(
+        (prices.dearest(unit, input_tokens) for unit in _permitted_input(prices, cache_write)), key=_picos
+    )
 
 
 def _permitted_input(prices: ModelPrices, cache_write: str | None) -> Iterator[str]:
@@ -425,9 +459,13 @@ def _permitted_input(prices: ModelPrices, cache_write: str | None) -> Iterator[s
         yield "cache_write_1h"
 
 
-def most_output_picos(prices: ModelPrices, input_tokens: int) -> Picos:
-    """The dearest rate for a token of answer or reasoning, at the tier of the input. Raises as `cost`."""
-    return max(prices.dearest("output", input_tokens), prices.dearest("reasoning", input_tokens))
+def dearest_output(prices: ModelPrices, input_tokens: int) -> Price:
+    """The dearest row for a token of answer or reasoning, at any step up to the input's. Raises as `cost`."""
+    return max((prices.dearest(unit, input_tokens) for unit in ("output", "reasoning")), key=_picos)
+
+
+def _picos(row: Price) -> Picos:
+    return row.picos
 
 
 class PriceBook(Protocol):

@@ -204,6 +204,9 @@ class Quote:
     unbounded: tuple[str, ...] = ()
     # Our own count, before anything that was learned; kept to be compared with what is reported.
     estimate: Estimate | None = None
+    # How the most adds up, ready for JSON: what `pricing.pinned` keeps of the rows, the counts that are
+    # `fixed` and `how` they were made, and of `answers` those for one token of the output limit.
+    pins: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def bounded(self) -> bool:

@@ -28,6 +28,7 @@ COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "tree": (),
     "cost": (),
     "history": (),
+    "explain": (),
     "export": (),
     "list-users": (),
     "projects": (),

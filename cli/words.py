@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from budgets.money import Nanos
     from budgets.records import BudgetStatus, Hold, Left, Limit, LimitStatus
 
+# Who set an output limit -> how a person reads it.
+LIMITED_BY = {
+    "caller": "set by the request",
+    "model": "the model's own maximum",
+    "default": "the default",
+    "budget": "lowered to what is left",
+}
+
 
 def terms(status: BudgetStatus) -> str:
     """What limits a budget, and below whom it stands: `$10.00 every month, below team-a`."""

@@ -16,8 +16,8 @@ from fractions import Fraction
 from typing import Any
 
 from budgets.errors import InvalidValueError, UnreadableReplyError
-from budgets.money import shown
-from budgets.pricing import PICOS_PER_USD, Picos
+from budgets.money import PICOS_PER_USD, shown
+from budgets.pricing import Picos
 from budgets.usage import MOST_COUNT, Usage
 
 _LONGEST_WORDS = 300

@@ -22,7 +22,7 @@ from budgets.engine.paths import (
 )
 from budgets.errors import ConflictError, InvalidValueError, UnknownEntryError, UnknownHoldError
 from budgets.money import Nanos, money
-from budgets.ports import Transaction
+from budgets.ports import Reading, Transaction
 from budgets.records import (
     Charge,
     Entry,
@@ -87,6 +87,8 @@ def hold(
         # Where the request does not bound what is read, the report says nothing about our count.
         if quote.estimate is not None and quote.bounded:
             terms["estimate"] = quote.estimate.as_dict()
+        if quote.pins:
+            terms["prices"] = quote.pins
     else:
         nanos = needed
     rules.check_amount(nanos, "a hold")
@@ -122,7 +124,7 @@ def _repeated_hold(
                 id=hold_id,
             )
         return Held(found, rules.left_over(stand(txn, user, now).counters))
-    resolved = txn.entry(hold_id) or _unsettled_end(txn, hold_id)
+    resolved = txn.entry(hold_id) or unsettled_end(txn, hold_id)
     if resolved is not None:
         raise ConflictError(
             f"the call {hold_id} was {_PAST.get(resolved.kind, 'used for something else')} already",
@@ -152,7 +154,7 @@ def settle(txn: Transaction, now: datetime, *, hold_id: str, cost: Charge) -> Re
     done = txn.entry(hold_id)
     if done is not None:
         return _repeated_charge(txn, now, done, cost)
-    ended = _unsettled_end(txn, hold_id)
+    ended = unsettled_end(txn, hold_id)
     if ended is None:
         raise unknown_hold(hold_id)
     return _book(txn, now, entry_id=hold_id, path=ended.path, at=ended.at, cost=cost, late_nanos=ended.nanos)
@@ -546,9 +548,9 @@ def _released_id(hold_id: str) -> str:
     return f"{hold_id}.released"
 
 
-def _unsettled_end(txn: Transaction, hold_id: str) -> Entry | None:
+def unsettled_end(view: Reading, hold_id: str) -> Entry | None:
     """The entry that says a hold was let go without a charge."""
-    return txn.entry(_released_id(hold_id))
+    return view.entry(_released_id(hold_id))
 
 
 def unknown_hold(hold_id: str) -> UnknownHoldError:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import partial
 from typing import TypeVar
 
-from budgets.engine import holding, reading, reporting
+from budgets.engine import explaining, holding, reading, reporting
 from budgets.lessons import Learned
 from budgets.ports import Clock, Reading, Store
 from budgets.records import ROOT, Budget, BudgetStatus, Entry, Hold, Quote
@@ -142,6 +142,15 @@ class Questions:
             return found, last.recorded_at if last is not None else None
 
         return self._read(question)
+
+    def explain(self, record_id: str) -> explaining.Explained:
+        """
+        How an entry or a hold adds up, from what was kept with it; a call's id means its charge or its hold.
+
+        Raises:
+            UnknownEntryError: there is none of that id.
+        """
+        return self._read(lambda view, _: explaining.explain(view, record_id))
 
     # Reports
 

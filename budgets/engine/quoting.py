@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from budgets.asks import Ask
 from budgets.engine.estimating import Lessons, sharpened
 from budgets.errors import InvalidValueError
 from budgets.ports import TokenCounter
-from budgets.pricing import ModelPrices, PriceBook, cost, most_input_picos, most_output_picos, unit_picos
+from budgets.pricing import ModelPrices, Price, PriceBook, cost, dearest_input, dearest_output, pinned
 from budgets.records import DEFAULT_OUTPUT_TOKENS, Quote
 from budgets.usage import Usage
 
@@ -54,9 +55,10 @@ def quote(
         lessons=lessons,
     )
     most_input = count.most if not ask.unbounded else _context_window(prices, ask, count.most)
-    fixed = most_input * most_input_picos(prices, most_input, ask.cache_write)
-    fixed += unit_picos(prices, "requests", most_input)
+    reading = dearest_input(prices, most_input, ask.cache_write)
+    fee = prices.row("requests", most_input)
     limit, limited_by = _output_limit(ask, prices, default_output_tokens)
+    writing = dearest_output(prices, most_input) if limit else None
     reasons = ask.reasoning or prices.reasoning
     return Quote(
         model=prices.model,
@@ -65,16 +67,35 @@ def quote(
         input_tokens_most=most_input,
         counted=count.how,
         prompt_nanos=cost(Usage.of(input=count.likely, how=count.how), prices).nanos,
-        fixed_picos=fixed,
+        fixed_picos=most_input * reading.picos + fee.picos,
         # A model that writes nothing has no price for it.
-        output_picos=most_output_picos(prices, most_input) * ask.answers if limit else 0,
+        output_picos=writing.picos * ask.answers if writing is not None else 0,
         output_limit=limit,
         limited_by=limited_by,
         floor=min(limit, REASONING_FLOOR_TOKENS if reasons else FLOOR_TOKENS),
         book_version=prices.book_version,
         unbounded=ask.unbounded,
         estimate=estimate,
+        pins=_pins(
+            prices,
+            fixed={reading: most_input, fee: 1},
+            answers={} if writing is None else {writing: ask.answers},
+            how=count.how if most_input == count.most else "context window",
+        ),
     )
+
+
+def _pins(
+    prices: ModelPrices, *, fixed: Mapping[Price, int], answers: Mapping[Price, int], how: str
+) -> dict[str, Any]:
+    """How the most adds up, as `Quote.pins` keeps it. What costs nothing for a call is left out."""
+    rows = {row.unit: row for row in (*fixed, *answers) if row.picos or row.unit != "requests"}
+    return {
+        **pinned(prices, rows),
+        "how": how,
+        "fixed": {row.unit: count for row, count in fixed.items() if row.unit in rows},
+        "answers": {row.unit: count for row, count in answers.items()},
+    }
 
 
 def _output_limit(

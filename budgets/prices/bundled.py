@@ -158,7 +158,7 @@ class BundledBook:
         inputs: list[dict[str, str]] = self._header["inputs"]
         return inputs
 
-    @property
+    @cached_property
     def made(self) -> date | None:
         """The day whose prices the sources were asked for; `None`: the book does not say."""
         return day(self._header.get("day"))
@@ -214,6 +214,7 @@ class BundledBook:
             asked=asked,
             rows=known.rows(places, self.pages[known.provider]),
             book_version=self.version,
+            book_day=self.made,
             context_window=known.context_window,
             max_output_tokens=known.max_output_tokens,
             reasoning=known.reasoning,

@@ -14,8 +14,8 @@ from datetime import UTC, date, datetime, time
 from fractions import Fraction
 
 from budgets.errors import InvalidValueError
-from budgets.money import shown
-from budgets.pricing import PICOS_PER_USD, STANDARD, Picos, Price
+from budgets.money import PICOS_PER_USD, shown
+from budgets.pricing import STANDARD, Picos, Price
 from budgets.usage import priced_for
 
 _DECIMAL = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,40})?", re.ASCII)

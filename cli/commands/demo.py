@@ -143,27 +143,18 @@ def _step(session: Session, stage: Env, line: str, expected: int) -> Step:
 
 def _sums(session: Session) -> tuple[str, ...]:
     """Every charge written out as a sum, and their total, for whoever adds it up again."""
-    from budgets.money import money
+    from budgets.explaining import of_entry
+    from budgets.money import exact_usd, money
 
     with closing(session):
         charges = [entry for entry in session.engine.entries("ann") if entry.kind == "charge"]
         spent = session.engine.status("ann").limits[0].totals.spent_nanos
     lines = []
     for entry in charges:
-        rows = entry.detail["prices"]["rows"]
+        (used,) = of_entry(entry).sums
         terms = " + ".join(
-            f"{count:,} {unit} x ${_per_million(rows[unit])}"
-            for unit, count in entry.detail["usage"].items()
-            if unit in rows
+            f"{line.count:,} {line.unit} x ${exact_usd(line.picos, line.per)}" for line in used.lines
         )
         lines.append(f"{entry.model}: {terms} per million = {money(entry.nanos)}")
     lines.append(f"in all: {' + '.join(money(entry.nanos) for entry in charges)} = {money(spent)}")
     return tuple(lines)
-
-
-def _per_million(picos: str) -> str:
-    """A price in pico-dollars per token as dollars per million tokens."""
-    from budgets.money import format_usd
-
-    # A pico-dollar each is a millionth of a dollar per million: a thousand nanos.
-    return format_usd(int(picos) * 1_000)

@@ -21,22 +21,19 @@ if TYPE_CHECKING:
     from budgets.errors import BudgetExceededError
     from budgets.money import Nanos
 
+    from ..tables import Table
+
 EXAMPLES = """
 budget projected --user ann --model gpt-4o-mini --prompt "Name three rivers"
 budget projected --user ann --model claude-sonnet-4-5 --messages messages.json
 budget projected --user ann --request request.json --check --json
+budget projected --user ann --model gpt-4o-mini --prompt "Name three rivers" --explain
 """
 
+Explain: TypeAlias = Annotated[bool, typer.Option("--explain", help="Show how the most adds up.")]
 Check: TypeAlias = Annotated[
     bool, typer.Option("--check", help="End with exit code 3 where it does not fit (75: not now).")
 ]
-
-_LIMITED_BY = {
-    "caller": "set by the request",
-    "model": "the model's own maximum",
-    "default": "the default",
-    "budget": "lowered to what is left",
-}
 
 
 @dataclass(frozen=True)
@@ -49,6 +46,8 @@ class Projected(Result):
     # The exit code says whether it fits.
     checked: bool
     now: datetime
+    # With how the most adds up.
+    explained: bool = False
     command = "projected"
 
     @property
@@ -70,7 +69,10 @@ class Projected(Result):
 
     def document(self) -> dict[str, Any]:
         """See `Result`."""
+        from budgets.explaining import of_quote
         from budgets.money import format_usd
+
+        from ..sums import sum_document
 
         quote, status = self.outlook.quote, self.outlook.status
         return {
@@ -91,14 +93,17 @@ class Projected(Result):
             "unbounded_by": list(quote.unbounded),
             **left_document(status.left),
             "refusal": error_document(self.refused) if self.refused is not None else None,
+            "explanation": sum_document(of_quote(quote)) if self.explained else None,
         }
 
-    def text(self) -> Iterator[str]:
+    def text(self) -> Iterator[str | Table]:
         """See `Result`."""
+        from budgets.explaining import of_quote
         from budgets.money import money
 
         from ..harmless import shown_name
-        from ..words import left_words
+        from ..sums import sum_blocks
+        from ..words import LIMITED_BY, left_words
 
         quote, status = self.outlook.quote, self.outlook.status
         user = status.budget.user
@@ -107,7 +112,7 @@ class Projected(Result):
         yield f"spent + prompt  {money(self.projected_nanos)}"
         yield (
             f"most            {money(quote.most_nanos)}: {quote.input_tokens_most:,} tokens at most, and"
-            f" {quote.output_limit:,} of output ({_LIMITED_BY[quote.limited_by]})"
+            f" {quote.output_limit:,} of output ({LIMITED_BY[quote.limited_by]})"
         )
         if quote.unbounded:
             yield f"                the provider may read more than is sent: {', '.join(quote.unbounded)}"
@@ -116,6 +121,10 @@ class Projected(Result):
         if affordable is not None:
             yield f"                that buys {affordable:,} tokens of output beside the prompt"
         yield f"fits            {'yes' if self.refused is None else 'no'}"
+        if self.explained:
+            yield ""
+            yield "The most adds up so:"
+            yield from sum_blocks(of_quote(quote))
 
     def messages(self) -> Iterator[str]:
         """See `Result`."""
@@ -135,6 +144,7 @@ def projected(
     system: System = None,
     request: RequestFile = None,
     check: Check = False,
+    explain: Explain = False,
 ) -> Projected:
     """
     Show what a call would cost, without making it.
@@ -161,4 +171,4 @@ def projected(
         from budgets.engine.refusing import refused as in_words
 
         refused = in_words(outlook.refusal)
-    return Projected(outlook, refused, check, session.env.clock())
+    return Projected(outlook, refused, check, session.env.clock(), explain)

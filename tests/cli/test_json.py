@@ -40,6 +40,7 @@ BUDGET = {
 }
 HOLD = {"id": str, "user": str, "model": str, "held_usd": str, "at": str, "state": str}
 LEFT = {"left_usd": str, "left_by": {"user": str, "limit": str}}
+TERMS = [{"units": [str], "source": str}]
 CHARGE = {
     "id": str,
     "user": str,
@@ -48,7 +49,7 @@ CHARGE = {
     "at": str,
     "how": str,
     "usage": {"input": int, "how": str},
-    "prices": {"book": str, "model": str, "rows": {"input": str}},
+    "prices": {"book": str, "book_day": str, "model": str, "rows": {"input": str}, "terms": TERMS},
     "note": None,
     "repeated": bool,
     "overruns": [],
@@ -147,7 +148,13 @@ def shape(value: Any) -> Any:
                         "detail": {
                             "how": str,
                             "usage": {"output": int, "how": str},
-                            "prices": {"book": str, "model": str, "rows": {"output": str}},
+                            "prices": {
+                                "book": str,
+                                "book_day": str,
+                                "model": str,
+                                "rows": {"output": str},
+                                "terms": TERMS,
+                            },
                         },
                     }
                 ],
@@ -206,6 +213,7 @@ def shape(value: Any) -> Any:
                 "unbounded_by": [],
                 **LEFT,
                 "refusal": None,
+                "explanation": None,
             },
             id="projected",
         ),

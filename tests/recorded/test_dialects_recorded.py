@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from datetime import UTC, datetime
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import genai_prices
@@ -27,28 +26,10 @@ from budgets.dialects.base import Dialect, Reported
 from budgets.errors import BudgetError, UnknownPriceError, UnreadableReplyError
 from budgets.prices import open_book
 from budgets.usage import MOST_COUNT, Usage
-from tests.support.recorded import FOLDER, needs_recorded
+from tests.support.recorded import COUNTS_ONLY, PROVIDERS, exchanges, needs_recorded
 
 pytestmark = needs_recorded
 
-# Host -> the provider's id, here and with the judge.
-PROVIDERS = {
-    "api.openai.com": "openai",
-    "api.anthropic.com": "anthropic",
-    "api.groq.com": "groq",
-    "api.mistral.ai": "mistral",
-    "generativelanguage.googleapis.com": "google",
-    "aiplatform.googleapis.com": "google",
-    "api.cerebras.ai": "cerebras",
-    "api.deepseek.com": "deepseek",
-    "openrouter.ai": "openrouter",
-    "api.cohere.com": "cohere",
-    "api.z.ai": "zai",
-    "bedrock-runtime.us-east-1.amazonaws.com": "aws",
-    "bedrock-runtime.eu-central-1.amazonaws.com": "aws",
-    "pydanticai7521574644.openai.azure.com": "azure",
-    "router.huggingface.co": "huggingface_together",
-}
 FLAVOURS = {
     "openai-chat": "chat",
     "openai-responses": "responses",
@@ -59,11 +40,6 @@ FLAVOURS = {
     "bedrock-invoke": "anthropic",
     "cohere-v2": "default",
 }
-
-# Counting is free, and not a call that is metered.
-# https://docs.aws.amazon.com/bedrock/latest/userguide/count-tokens.html
-# https://platform.openai.com/docs/guides/token-counting
-COUNTS_ONLY = ("/count-tokens", "/responses/input_tokens")
 
 # Replies without a usage block: their calls are charged at our own count, or not known yet.
 SILENT = {
@@ -105,19 +81,8 @@ class Call(NamedTuple):
         return reported
 
 
-def _raw() -> Iterator[tuple[str, dict[str, Any]]]:
-    for file in sorted(Path(FOLDER).glob("*.jsonl")) if FOLDER else ():
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines()):
-            call = json.loads(line)
-            if isinstance(call["request"], str):
-                # Bedrock's clients send JSON under another content type; one was cut before its last brace.
-                text = call["request"]
-                call["request"] = json.loads(text + "}" * (text.count("{") - text.count("}")))
-            yield f"{file.stem}-{number}", call
-
-
 def _calls() -> Iterator[Any]:
-    for name, call in _raw():
+    for name, call in exchanges():
         if call["path"].endswith(COUNTS_ONLY):
             continue
         found = at_path(call["path"], call["request"])
@@ -131,8 +96,8 @@ STREAMED = [call for call in ANSWERED if call.values[0].raw.get("text")]
 
 
 def test_every_exchange_is_here() -> None:
-    left_out = [name for name, call in _raw() if call["path"].endswith(COUNTS_ONLY)]
-    assert len(CALLS) + len(left_out) == sum(1 for _ in _raw())
+    left_out = [name for name, call in exchanges() if call["path"].endswith(COUNTS_ONLY)]
+    assert len(CALLS) + len(left_out) == sum(1 for _ in exchanges())
     assert {call.values[0].dialect.name for call in CALLS} == set(FLAVOURS)
 
 

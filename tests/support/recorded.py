@@ -26,6 +26,42 @@ HOSTS = {
     "api.mistral.ai": ("mistral", "default"),
 }
 
+# The same of all exchanges, here and with the judge.
+PROVIDERS = {
+    "api.openai.com": "openai",
+    "api.anthropic.com": "anthropic",
+    "api.groq.com": "groq",
+    "api.mistral.ai": "mistral",
+    "generativelanguage.googleapis.com": "google",
+    "aiplatform.googleapis.com": "google",
+    "api.cerebras.ai": "cerebras",
+    "api.deepseek.com": "deepseek",
+    "openrouter.ai": "openrouter",
+    "api.cohere.com": "cohere",
+    "api.z.ai": "zai",
+    "bedrock-runtime.us-east-1.amazonaws.com": "aws",
+    "bedrock-runtime.eu-central-1.amazonaws.com": "aws",
+    "pydanticai7521574644.openai.azure.com": "azure",
+    "router.huggingface.co": "huggingface_together",
+}
+
+# Counting is free, and not a call that is metered.
+# https://docs.aws.amazon.com/bedrock/latest/userguide/count-tokens.html
+# https://platform.openai.com/docs/guides/token-counting
+COUNTS_ONLY = ("/count-tokens", "/responses/input_tokens")
+
+
+def exchanges() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every exchange that was recorded, with a name for it; its request is a dictionary."""
+    for file in sorted(Path(FOLDER).glob("*.jsonl")) if FOLDER else ():
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines()):
+            call = json.loads(line)
+            if isinstance(call["request"], str):
+                # Bedrock's clients send JSON under another content type; one was cut before its last brace.
+                text = call["request"]
+                call["request"] = json.loads(text + "}" * (text.count("{") - text.count("}")))
+            yield f"{file.stem}-{number}", call
+
 
 def recorded() -> Iterator[Any]:
     """Chat completions and messages of the hosts above, as parameters of a test."""

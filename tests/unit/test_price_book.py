@@ -21,7 +21,7 @@ from budgets.errors import ConfigError, InvalidValueError, UnknownPriceError
 from budgets.prices import build, bundled, from_genai, from_litellm, open_book
 from budgets.prices.bundled import BundledBook
 from budgets.prices.overlay import read_overlay, set_price
-from budgets.pricing import STANDARD, PriceBook, cost, unit_picos
+from budgets.pricing import STANDARD, PriceBook, cost
 from budgets.usage import UNITS, Usage, priced_for
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -279,7 +279,7 @@ def test_a_price_that_changed_has_a_start_and_an_end(book: PriceBook) -> None:
 
 def test_a_peak_price_says_its_hours(book: PriceBook) -> None:
     peak = book.find("deepseek-v4-pro", at=NOON.replace(hour=2))
-    assert unit_picos(peak, "input", 1) == 2 * unit_picos(book.find("deepseek-v4-pro", at=NOON), "input", 1)
+    assert peak.row("input", 1).picos == 2 * book.find("deepseek-v4-pro", at=NOON).row("input", 1).picos
     hours = peak.rows[0].hours
     assert hours is not None
     assert [str(each) for each in hours] == ["01:00:00", "04:00:00"]
@@ -483,7 +483,7 @@ def test_an_own_price_replaces_all_units(own: Path) -> None:
     """A bundled cache price beside an own input price would be neither's."""
     set_price(own, "gpt-4o", prices={"input": "1", "output": "2"}, now=NOON)
     line = cost(Usage.of(cached_input=1), open_book(own).find("gpt-4o", at=NOON)).lines[0]
-    assert (line.priced_as, line.picos, line.source) == ("input", 1_000_000, "your own prices")
+    assert (line.priced_as, line.picos, line.row.source) == ("input", 1_000_000, "your own prices")
 
 
 def test_own_prices_have_their_days(own: Path, book: PriceBook) -> None:
@@ -507,9 +507,9 @@ def test_own_prices_have_their_days(own: Path, book: PriceBook) -> None:
     layered = open_book(own)
 
     def rate(month: int, day: int, hour: int = 0) -> object:
-        return unit_picos(layered.find("gpt-4o", at=datetime(2026, month, day, hour, tzinfo=UTC)), "input", 1)
+        return layered.find("gpt-4o", at=datetime(2026, month, day, hour, tzinfo=UTC)).row("input", 1).picos
 
-    assert rate(10, 31) == unit_picos(book.find("gpt-4o", at=NOON), "input", 1)
+    assert rate(10, 31) == book.find("gpt-4o", at=NOON).row("input", 1).picos
     assert [rate(11, 1), rate(11, 10, 5), rate(11, 10, 6), rate(12, 1)] == [
         7 * 10**6,
         7 * 10**6,
@@ -524,14 +524,14 @@ def test_of_two_own_prices_for_one_day_the_lower_one_counts(own: Path) -> None:
     """That is how a typing mistake is corrected by the command line."""
     for usd in ("10", "1"):
         set_price(own, "m", prices={"input": usd}, starts=date(2026, 11, 1), now=NOON)
-    assert unit_picos(open_book(own).find("m", at=NOON), "input", 1) == 10**6
+    assert open_book(own).find("m", at=NOON).row("input", 1).picos == 10**6
 
 
 def test_a_second_own_price_starts_now_and_keeps_history(own: Path) -> None:
     set_price(own, "local", prices={"input": "1"}, now=NOON)
     set_price(own, "local", prices={"input": "3"}, now=NOON)
     layered = open_book(own)
-    rates = [unit_picos(layered.find("local", at=NOON.replace(hour=hour)), "input", 1) for hour in (11, 12)]
+    rates = [layered.find("local", at=NOON.replace(hour=hour)).row("input", 1).picos for hour in (11, 12)]
     assert rates == [10**6, 3 * 10**6]
 
 
@@ -539,8 +539,8 @@ def test_an_own_price_can_be_for_one_provider_only(own: Path) -> None:
     set_price(own, "gpt-4o", provider="openrouter", prices={"input": "1"}, now=NOON)
     set_price(own, "azure-thing", provider="azure", prices={"input": "4"}, now=NOON)
     layered = open_book(own)
-    assert unit_picos(layered.find("gpt-4o", at=NOON), "input", 1) == 2_500_000
-    assert unit_picos(layered.find("gpt-4o", provider="openrouter", at=NOON), "input", 1) == 10**6
+    assert layered.find("gpt-4o", at=NOON).row("input", 1).picos == 2_500_000
+    assert layered.find("gpt-4o", provider="openrouter", at=NOON).row("input", 1).picos == 10**6
     for name, provider in (("azure-thing", None), ("azure/azure-thing", None), ("azure-thing", "azure")):
         assert layered.find(name, provider=provider, at=NOON).provider == "azure"
     with pytest.raises(UnknownPriceError):

@@ -18,9 +18,8 @@ from budgets.pricing import (
     Picos,
     Price,
     cost,
-    most_input_picos,
-    most_output_picos,
-    unit_picos,
+    dearest_input,
+    dearest_output,
 )
 from budgets.usage import UNITS, Usage
 
@@ -91,7 +90,7 @@ def test_no_usage_costs_nothing() -> None:
 @pytest.mark.parametrize(("tokens", "rate"), [(0, 3), (1, 3), (200_000, 3), (200_001, 6)])
 def test_a_tier_applies_strictly_above_its_threshold_and_to_the_whole_call(tokens: int, rate: int) -> None:
     tiered = prices(tiers={"input": {0: 3, 200_000: 6}, "output": {0: 15, 200_000: 22}})
-    assert unit_picos(tiered, "input", tokens) == rate
+    assert tiered.row("input", tokens).picos == rate
     assert cost(Usage.of(input=tokens, output=10), tiered).exact_picos == tokens * rate + 10 * (
         15 if rate == 3 else 22
     )
@@ -161,7 +160,35 @@ def test_pins_say_which_prices_were_used() -> None:
         "book": "test",
         "model": "openai/m",
         "rows": {"input": "150000", "cache_write": "250000/3"},
+        "terms": [{"units": ["input", "cache_write"]}],
     }
+
+
+def test_pins_say_what_goes_without_saying_not_at_all_and_the_same_once() -> None:
+    """A charge is written down for every call, so what is true of several rows is said once."""
+    page, day = "https://provider.example/pricing", datetime(2026, 11, 1, tzinfo=UTC)
+    found = ModelPrices(
+        provider="openai",
+        model="m",
+        asked="m",
+        rows=(
+            Price("input", 1, starts=day.date(), source=page),
+            Price("output", 2, starts=day.date(), source=page),
+            Price("output", 3, 100, hours=(time(16, 30), time(0, 30)), source=page),
+            Price("web_searches", 7, starts=day),
+        ),
+        book_version="test",
+        book_day=day.date(),
+    )
+    usage = Usage.of(input=100, reasoning=1, output=1, web_searches=1)
+    assert cost(usage, found).pins()["terms"] == [
+        {"units": ["input", "output"], "from": "2026-11-01", "source": page},
+        {"units": ["reasoning"], "as": "output", "from": "2026-11-01", "source": page},
+        {"units": ["web_searches"], "from": "2026-11-01T00:00:00Z"},
+    ]
+    pins = cost(Usage.of(input=101, output=1), found).pins()
+    assert pins["book_day"] == "2026-11-01"
+    assert pins["terms"][1] == {"units": ["output"], "above": 100, "hours": "16:30-00:30", "source": page}
 
 
 @pytest.mark.parametrize(
@@ -172,34 +199,34 @@ def test_the_most_for_input_follows_the_caching_that_is_asked_for(cache_write: s
     claude = prices(
         provider="anthropic", input=30, cached_input=3, cache_write=37, cache_write_1h=60, output=150
     )
-    assert most_input_picos(claude, 1000, cache_write) == most
+    assert dearest_input(claude, 1000, cache_write).picos == most
 
 
 def test_the_most_for_input_holds_a_write_fee_that_comes_without_asking() -> None:
     """OpenAI writes its cache by itself, and newer models bill that at 1.25 times the input."""
-    assert most_input_picos(prices(input=100, cache_write=125), 10, None) == 125
+    assert dearest_input(prices(input=100, cache_write=125), 10, None).picos == 125
 
 
 def test_the_most_for_an_hour_of_cache_without_its_price_is_an_error() -> None:
     with pytest.raises(UnknownPriceError, match="cache_write_1h"):
-        most_input_picos(prices(provider="anthropic", input=30, cache_write=37), 1000, "1h")
+        dearest_input(prices(provider="anthropic", input=30, cache_write=37), 1000, "1h")
 
 
 def test_the_most_for_caching_of_another_kind_is_an_error() -> None:
     with pytest.raises(InvalidValueError):
-        most_input_picos(prices(input=1), 1, "2h")
+        dearest_input(prices(input=1), 1, "2h")
 
 
 def test_the_most_is_the_dearest_tier_that_can_be_reached() -> None:
     """Counted tokens are an upper bound, so a lower tier counts too, where it is the dearer one."""
     odd = prices(tiers={"input": {0: 9, 100: 5}, "output": {0: 10, 100: 20}})
-    assert [most_input_picos(odd, tokens, None) for tokens in (0, 100, 101)] == [9, 9, 9]
-    assert [most_output_picos(odd, tokens) for tokens in (0, 100, 101)] == [10, 10, 20]
+    assert [dearest_input(odd, tokens, None).picos for tokens in (0, 100, 101)] == [9, 9, 9]
+    assert [dearest_output(odd, tokens).picos for tokens in (0, 100, 101)] == [10, 10, 20]
 
 
 def test_the_most_for_output_knows_dear_reasoning() -> None:
-    assert most_output_picos(prices(output=8, reasoning=30), 10) == 30
-    assert most_output_picos(prices(output=8, reasoning=3), 10) == 8
+    assert dearest_output(prices(output=8, reasoning=30), 10).picos == 30
+    assert dearest_output(prices(output=8, reasoning=3), 10).picos == 8
 
 
 @pytest.mark.parametrize("picos", [0.5, -1, Fraction(-1, 3), True])

@@ -12,7 +12,7 @@ from budgets.asks import Ask, Count
 from budgets.engine.quoting import quote
 from budgets.errors import UnknownPriceError
 from budgets.prices import bundled, open_book
-from budgets.pricing import ModelPrices, Picos, Price, cost, most_input_picos, most_output_picos
+from budgets.pricing import ModelPrices, Picos, Price, cost, dearest_input, dearest_output
 from budgets.usage import Usage
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -67,7 +67,7 @@ def test_a_dearer_tier_does_not_take_a_standard_price_for_a_token() -> None:
     with pytest.raises(UnknownPriceError, match=r"cache_write .* in the service tier priority"):
         cost(Usage.of(cache_write=1), found)
     with pytest.raises(UnknownPriceError, match="cache_write"):
-        most_input_picos(found, 10, None)
+        dearest_input(found, 10, None)
 
 
 def test_a_region_multiplies_tokens_and_nothing_else() -> None:
@@ -199,7 +199,7 @@ def test_every_tier_of_the_book_can_be_quoted_or_says_what_is_missing() -> None:
         found = book.find(model, provider=provider, at=NOON)
         for tier in found.tiers:
             try:
-                most_input_picos(found.for_call(tier), 300_000, None)
-                most_output_picos(found.for_call(tier), 300_000)
+                dearest_input(found.for_call(tier), 300_000, None)
+                dearest_output(found.for_call(tier), 300_000)
             except UnknownPriceError as error:
                 assert error.hint
