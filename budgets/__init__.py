@@ -14,7 +14,9 @@ Each name is loaded when it is first used: importing this opens no file and load
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from budgets.errors import BudgetBusyError as BudgetBusyError
     from budgets.errors import BudgetError as BudgetError
     from budgets.errors import BudgetExceededError as BudgetExceededError
+    from budgets.manager import BudgetManager as BudgetManager
     from budgets.money import Nanos as Nanos
     from budgets.money import format_usd as format_usd
     from budgets.money import parse_usd as parse_usd
@@ -43,12 +46,16 @@ if TYPE_CHECKING:
     from budgets.records import Receipt as Receipt
     from budgets.usage import Usage as Usage
 
+    max_budget: float | None
+    current_cost: float
+
 # Name -> the module that has it. Its own name: the module itself.
 _HOMES = {
     "ROOT": "records",
     "BudgetBusyError": "errors",
     "BudgetError": "errors",
     "BudgetExceededError": "errors",
+    "BudgetManager": "manager",
     "BudgetStatus": "records",
     "Change": "engine",
     "Charge": "records",
@@ -75,6 +82,7 @@ __all__ = [
     "BudgetBusyError",
     "BudgetError",
     "BudgetExceededError",
+    "BudgetManager",
     "BudgetStatus",
     "Change",
     "Charge",
@@ -141,4 +149,45 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "current_cost", "max_budget"})
+
+
+class _Package(ModuleType):
+    """This package, with the two names of its own that are asked for and set while a program runs."""
+
+    @property
+    def max_budget(self) -> float | None:
+        """
+        The most, in US dollars, that this process may spend from setting it on; `None`: no cap.
+
+        It counts what `completion` and metered clients spend, by a hold before each call.
+
+        Raises:
+            InvalidValueError: it is set to what is no amount; the cap stays as it was.
+        """
+        from budgets import process_cap
+        from budgets.dollars import Usd
+
+        nanos = process_cap.cap_nanos()
+        return None if nanos is None else Usd(nanos)
+
+    @max_budget.setter
+    def max_budget(self, amount: float | None) -> None:
+        from budgets import process_cap
+        from budgets.dollars import nanos_of
+
+        process_cap.set_cap(None if amount is None else nanos_of(amount, "max_budget"))
+
+    @property
+    def current_cost(self) -> float:
+        """What this process has spent since the cap was set; where none ever was, since it began."""
+        from budgets import process_cap
+        from budgets.dollars import Usd
+
+        return Usd(process_cap.spent_nanos())
+
+    # As LiteLLM calls it.
+    _current_cost = current_cost
+
+
+sys.modules[__name__].__class__ = _Package

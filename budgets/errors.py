@@ -61,6 +61,10 @@ def _rebuild(kind: type[BudgetError], message: str, hint: str | None, values: di
     return kind(message, hint=hint, **values)
 
 
+def _float(usd: str | None) -> float | None:
+    return None if usd is None else float(usd)
+
+
 class InvalidValueError(BudgetError, ValueError):
     """Raised at the door for a value that cannot be meant."""
 
@@ -89,6 +93,16 @@ class BudgetExceededError(BudgetError):
     """
 
     code = "budget_exceeded"
+
+    @property
+    def current_cost(self) -> float | None:
+        """What was spent of the limit that binds, as LiteLLM's error has it; exact in `values`."""
+        return _float(self.values.get("spent_usd"))
+
+    @property
+    def max_budget(self) -> float | None:
+        """That limit, as LiteLLM's error has it; `None` where it is not about an amount."""
+        return _float(self.values.get("total_usd"))
 
 
 class BudgetFrozenError(BudgetExceededError):

@@ -30,6 +30,7 @@ COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "history": (),
     "explain": (),
     "export": (),
+    "import": (),
     "list-users": (),
     "projects": (),
     "projected": (),

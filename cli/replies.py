@@ -67,32 +67,12 @@ def _events(text: str) -> list[dict[str, Any]]:
 
 
 def _dialect_of(body: dict[str, Any]) -> str:
-    if body.get("object") == "response":
-        # It may have failed, and says what it used all the same.
-        return "openai-responses"
-    if body.get("type") == "error" or body.get("error") is not None:
-        raise UnreadableReplyError("the reply is an error", hint="a call that was refused is not billed")
-    usage, meta = body.get("usage"), body.get("meta")
-    units = usage if isinstance(usage, dict) else {}
-    if body.get("type") == "message":
-        return "anthropic-messages"
-    if "usageMetadata" in body or "candidates" in body or "promptFeedback" in body:
-        return "gemini"
-    if "inputTokens" in units:
-        return "bedrock-converse"
-    if "billed_units" in units or "tokens" in units or (isinstance(meta, dict) and "billed_units" in meta):
-        return "cohere-v2"
-    if "inputTextTokenCount" in body or "prompt_token_count" in body:
-        return "bedrock-invoke"
-    if "output" in body and "input_tokens" in units:
-        return "openai-responses"
-    if "choices" in body:
-        return "openai-chat"
-    if "prompt_tokens" in units:
-        return "openai-embeddings"
-    if "input_tokens" in units:
-        return "anthropic-messages"
-    raise _no_reply("no provider's usage or answer is in it")
+    from budgets.dialects.shapes import dialect_of_reply
+
+    found = dialect_of_reply(body)
+    if found is None:
+        raise _no_reply("no provider's usage or answer is in it")
+    return found
 
 
 def _dialect_of_stream(events: list[dict[str, Any]]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -25,10 +25,19 @@ EXAMPLES = """
 budget export --format csv --since 2026-11-01 --until 2026-12-01
 budget export --format jsonl --under team-a
 budget export --format focus --output november.csv --yes
+budget export --format litellm --output user_cost.json --yes
 """
 
+# So many users are named where something is said about them.
+_NAMED = 5
+
 Format: TypeAlias = Annotated[
-    str, typer.Option("--format", metavar="FORMAT", help="csv, jsonl, or focus (FinOps FOCUS, as CSV).")
+    str,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="csv, jsonl, focus (FinOps FOCUS, as CSV), or litellm (budgets, as its user_cost.json).",
+    ),
 ]
 Output: TypeAlias = Annotated[
     str | None, typer.Option("--output", metavar="FILE", help="Write a file, whole or not at all.")
@@ -51,6 +60,50 @@ class Rows(Result):
     def text(self) -> Iterator[str]:
         """See `Result`."""
         return lines(self.rows, self.format)
+
+
+@dataclass(frozen=True)
+class UserCosts(Result):
+    """Budgets, as LiteLLM's BudgetManager keeps them."""
+
+    records: Mapping[str, Mapping[str, Any]]
+    # Whom it could not say: without a limit of their own, or with periods that it has no word for.
+    without: tuple[str, ...]
+    about: tuple[str, ...]
+    # `None`: the answer itself.
+    file: Path | None
+    command = "export"
+
+    def document(self) -> dict[str, Any]:
+        """See `Result`."""
+        rows = [{"user": user, **record} for user, record in self.records.items()]
+        return {
+            "format": "litellm",
+            "file": str(self.file) if self.file else None,
+            "count": len(rows),
+            "rows": None if self.file else rows,
+        }
+
+    def text(self) -> Iterator[str]:
+        """See `Result`."""
+        if self.file is None:
+            yield from self.lines()
+
+    def lines(self) -> Iterator[str]:
+        """The file, line by line."""
+        import json
+
+        yield from json.dumps(self.records, indent=4).splitlines()
+
+    def messages(self) -> Iterator[str]:
+        """See `Result`."""
+        if self.file is not None:
+            count = "1 budget" if len(self.records) == 1 else f"{len(self.records):,} budgets"
+            yield f"wrote {count} to {self.file}"
+        if self.without:
+            yield f"left out, because they have no limit of their own: {_named(self.without)}"
+        if self.about:
+            yield f"written with a duration in days that is only about theirs: {_named(self.about)}"
 
 
 @dataclass(frozen=True)
@@ -81,17 +134,24 @@ def export(
     under: Under = None,
     output: Output = None,
     yes: Yes = False,
-) -> Rows | Exported:
+) -> Rows | UserCosts | Exported:
     """
     Write out charges and corrections, one a row.
 
     They come by the moment of their call, amounts are exact, and --since and --until are days in the time
-    zone of the budget that --user or --under names, else of the project.
+    zone of the budget that --user or --under names, else of the project. The format litellm has budgets as
+    they stand now instead.
     """
-    if format not in COLUMNS:
-        raise UsageError("--format takes csv, jsonl, or focus", hint="for instance --format csv")
+    if format not in (*COLUMNS, "litellm"):
+        raise UsageError("--format takes csv, jsonl, focus, or litellm", hint="for instance --format csv")
     if user is not None and under is not None:
         raise UsageError("--user and --under both name a budget", hint="give one of them")
+    if format == "litellm":
+        if since is not None or until is not None:
+            raise UsageError(
+                "the format litellm has budgets as they stand now", hint="leave out --since and --until"
+            )
+        return _user_costs(session, user, under, output, yes)
     engine = session.engine
     name = user if user is not None else under or ""
     timezone = engine.timezone(name)
@@ -106,14 +166,44 @@ def export(
         # Where the answer itself runs over the terminal, it says how far it has come.
         watched = session.env if not is_terminal(session.env.stdout) else None
         return Rows(_counted(found, watched), format)
-    target = _target(output)
-    if target.exists() and not yes:
-        session.agree(f"{target} exists. Replace it?", needs=f"the export would replace {target}")
+    target = _target(session, output, yes)
     return Exported(Path(output), _written(target, found, format, session.env), format)
 
 
-def _target(output: str) -> Path:
-    """The file to write; a link is followed."""
+def _user_costs(
+    session: Session, user: str | None, under: str | None, output: str | None, yes: bool
+) -> UserCosts:
+    from budgets.files import replacing
+    from budgets.user_cost import record_of, says_exactly
+
+    engine = session.engine
+    names = engine.users() if under is None else sorted({under, *engine.members(under)})
+    records, without, about = {}, [], []
+    for name in names if user is None else [user]:
+        status = engine.status(name)
+        primary = status.primary
+        if primary is None or primary.limit.total_nanos is None:
+            without.append(name)
+            continue
+        records[name] = record_of(status)
+        if not says_exactly(primary.limit.rule):
+            about.append(name)
+    found = UserCosts(records, tuple(without), tuple(about), Path(output) if output is not None else None)
+    if output is not None:
+        with replacing(_target(session, output, yes)) as file:
+            file.writelines(f"{line}\n" for line in found.lines())
+    return found
+
+
+def _named(users: tuple[str, ...]) -> str:
+    from ..harmless import shown_name
+
+    more = f" and {len(users) - _NAMED:,} more" if len(users) > _NAMED else ""
+    return ", ".join(map(shown_name, users[:_NAMED])) + more
+
+
+def _target(session: Session, output: str, yes: bool) -> Path:
+    """The file to write, once it is agreed that one that is there may go; a link is followed."""
     from budgets.errors import InvalidValueError
 
     # As the system has it, so that nothing else takes the file's place.
@@ -126,6 +216,8 @@ def _target(output: str) -> Path:
         raise InvalidValueError(
             f"--output: the folder {target.parent} does not exist", hint="make it first, or name another"
         )
+    if target.exists() and not yes:
+        session.agree(f"{target} exists. Replace it?", needs=f"the export would replace {target}")
     return target
 
 

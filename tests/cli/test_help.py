@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from budgets_cli.app import COMMANDS
 
+from tests.support.world import FILES
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -63,6 +65,7 @@ def test_examples_run(budget: Budget, held: Callable[..., None], page: tuple[str
         "messages.json": messages,
         "request.json": {"model": "gpt-4o-mini", "messages": messages},
         "reply.json": {"id": "r", "model": "gpt-4o-mini", "choices": [], "usage": usage},
+        "user_cost.json": FILES["user_cost.json"],
     }
     for name, content in files.items():
         (budget.folder / name).write_text(json.dumps(content))

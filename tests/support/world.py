@@ -215,6 +215,17 @@ FILES: Mapping[str, Any] = {
         "usage": {"prompt_tokens": 1200, "completion_tokens": 300},
     },
     "question.txt": "Why do rivers bend?",
+    "user_cost.json": {
+        "1234": {
+            "total_budget": 10,
+            "duration": 28,
+            "created_at": 1793923200.0,
+            "last_updated_at": 1793923200.0,
+            "current_cost": 4.4999999999999996e-05,
+            "model_cost": {"gpt-3.5-turbo": 1.8e-05, "gpt-4o-mini": 2.7e-05},
+        },
+        "12345": {"total_budget": 2.5},
+    },
 }
 
 
