@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from budgets import explaining, rules
+from budgets import explaining
 from budgets.engine import holding
 from budgets.errors import UnknownEntryError
 from budgets.explaining import Explanation
 from budgets.money import Nanos
 from budgets.ports import Reading
 from budgets.records import Entry, Hold
-
-_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +52,4 @@ def explain(view: Reading, record_id: str) -> Explained:
     explanation = explaining.of_entry(entry)
     if charge is None or charge.kind != "charge":
         return Explained(entry, explanation)
-    return Explained(entry, explanation, charge, tuple(_corrections(view, charge)))
-
-
-def _corrections(view: Reading, charge: Entry) -> Iterator[Entry]:
-    """A correction counts at the moment of its charge, so it is looked for there alone."""
-    after: Entry | None = None
-    while page := view.spending(charge.user, charge.at, charge.at + rules.TICK, after=after, count=_PAGE):
-        for each in page:
-            if each.kind == "correction" and each.detail["corrects"] == charge.id:
-                yield each
-        after = page[-1]
+    return Explained(entry, explanation, charge, tuple(holding.corrections(view, charge)))

@@ -6,7 +6,7 @@ Each use case is a function of a transaction, the time and arguments; a refusal 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
@@ -40,6 +40,9 @@ from budgets.records import (
 
 # What becomes of the holds of a process that ended: they keep counting, or they are let go.
 OnExpiry = Literal["unconfirmed", "release"]
+
+# As many entries at one moment are read at a time.
+_PAGE = 500
 
 
 def hold(
@@ -497,11 +500,7 @@ def correct(
             hint="`budget history` lists charges with their ids",
             id=corrects,
         )
-    so_far = wrong.nanos + sum(
-        each.nanos
-        for each in txn.entries(user=wrong.user)
-        if each.kind == "correction" and each.detail["corrects"] == corrects and each.id != entry_id
-    )
+    so_far = wrong.nanos + sum(each.nanos for each in corrections(txn, wrong) if each.id != entry_id)
     if so_far + nanos < 0:
         raise InvalidValueError(
             f"the charge stands at {money(so_far)}, it cannot be lowered by {money(-nanos)}",
@@ -542,6 +541,16 @@ def correct(
         overruns=tuple((each.user, each.nanos) for each in over),
         thresholds=thresholds,
     )
+
+
+def corrections(view: Reading, charge: Entry) -> Iterator[Entry]:
+    """Everything that corrects *charge*, oldest first: all of it counts at the moment of the charge."""
+    after: Entry | None = None
+    while page := view.spending(charge.user, charge.at, charge.at + rules.TICK, after=after, count=_PAGE):
+        for each in page:
+            if each.kind == "correction" and each.detail["corrects"] == charge.id:
+                yield each
+        after = page[-1]
 
 
 def _released_id(hold_id: str) -> str:

@@ -30,7 +30,7 @@ budget explain --model gpt-4o-mini --reply reply.json --at 2026-11-01 --json
 """
 
 RecordId: TypeAlias = Annotated[
-    str | None, typer.Argument(metavar="[ID]", help="A charge, a correction, or a hold.")
+    str | None, typer.Argument(metavar="ID", help="A charge, a correction, or a hold.")
 ]
 
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from budgets.engine import Engine, LimitTerms
-from budgets.errors import UnknownEntryError
+from budgets.engine import Engine, LimitTerms, holding
+from budgets.errors import InvalidValueError, UnknownEntryError
 from budgets.ports import Store
 from budgets.records import Charge, Entry, Hold
 from budgets.usage import Usage
@@ -91,3 +91,15 @@ def test_an_id_that_nobody_has_is_an_error_with_a_next_step(engine: Engine) -> N
     with pytest.raises(UnknownEntryError, match="call-9") as unknown:
         engine.explain("call-9")
     assert "budget history" in (unknown.value.hint or "")
+
+
+def test_more_entries_at_one_moment_than_are_read_at_a_time_are_all_looked_at(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holding, "_PAGE", 2)
+    engine.charge("ann", dollars("3"), charge_id="c-1")
+    for number in range(5):
+        engine.correct("c-1", -1, note="a nano less", correction_id=f"fix-{number}")
+    assert len(engine.explain("c-1").corrections) == 5
+    with pytest.raises(InvalidValueError, match="cannot be lowered"):
+        engine.correct("c-1", -(3 * 10**9 - 4), note="too much")

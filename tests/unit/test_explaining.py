@@ -83,6 +83,12 @@ def test_an_older_entry_is_explained_as_far_as_it_goes() -> None:
     assert (found.sums[0].tier, found.sums[0].book_day) == ("batch", None)
 
 
+def test_a_discount_is_a_label_beside_prices_that_have_it_already() -> None:
+    pins = {"book": "b", "model": "openai/m", "discount": "10%", "rows": {"input": "135000"}}
+    found = of_entry(entry(1350, usage={"input": 10, "how": "reported"}, prices=pins))
+    assert (found.sums[0].discount, found.exact_picos, found.adds_up) == ("10%", 1_350_000, True)
+
+
 def test_a_charge_whose_lines_say_something_else_does_not_add_up() -> None:
     cost_ = charged(input=7)
     assert not of_charge(replace(cost_, nanos=cost_.nanos + 1)).adds_up
