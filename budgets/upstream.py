@@ -34,6 +34,7 @@ class OutgoingCall:
     url: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    method: str = "POST"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,7 @@ class HttpUpstream:
 
     async def _request(self, call: OutgoingCall) -> aiohttp.ClientResponse:
         import aiohttp
+        from yarl import URL
 
         if self._session is None:
             self._session = aiohttp.ClientSession(
@@ -137,9 +139,11 @@ class HttpUpstream:
             )
         try:
             async with asyncio.timeout(self._connect_seconds + self._answer_seconds):
-                return await self._session.post(
-                    call.url,
-                    data=call.body,
+                return await self._session.request(
+                    call.method,
+                    # As it stands: another form of the same address is another address to some.
+                    URL(call.url, encoded=True),
+                    data=call.body or None,
                     # Packed pieces of a stream would wait in a decompressor.
                     headers={**call.headers, "accept-encoding": "identity"},
                     allow_redirects=False,

@@ -183,7 +183,8 @@ class SqliteStore:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA synchronous = FULL")
+        # It reads the schema first, and that may be locked.
+        self._patiently(lambda: connection.execute("PRAGMA synchronous = FULL"))
         version = self._row(connection, "PRAGMA user_version")[0]
         if version == 0:
             self._make(connection)

@@ -1,0 +1,316 @@
+"""One call to one target: held, sent, passed back as it comes, and settled whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from budgets.awaiting import AwaitedEngine
+from budgets.clock import iso
+from budgets.errors import BudgetError, ProviderError, UnreadableReplyError
+from budgets.gateway.callers import forwarded_headers
+from budgets.gateway.incoming import Incoming, Reply, Report
+from budgets.gateway.line import Line
+from budgets.gateway.owners import Owners
+from budgets.gateway.streams import passage_of
+from budgets.gateway.targets import Target, Targets
+from budgets.metering import Doubt, Ending, Metering, Release, Request, Settle
+from budgets.money import format_usd
+from budgets.records import Held, Left, Receipt
+from budgets.upstream import Answer, OutgoingCall, Upstream
+
+# After these, and when nobody was reached, another target may be tried: nothing was charged.
+_NEXT_TARGET = frozenset({429, 503, 529})
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the gateway waits."""
+
+    # For money that running calls hold.
+    hold_seconds: float = 30
+    # For the rest of an answer whose caller has gone.
+    drain_seconds: float = 30
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What all calls through one gateway share."""
+
+    # Where money is held and charged.
+    engine: AwaitedEngine
+    # Where calls may go.
+    targets: Targets
+    # Sends them.
+    upstream: Upstream
+    # How long is waited, and for what.
+    patience: Patience = Patience()
+    # Is told what became of every call; must be quick.
+    report: Callable[[Report], None] = lambda _: None
+    # Those who wait for money.
+    line: Line = field(init=False)
+    owners: Owners = field(default_factory=Owners)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "line", Line(self.engine))
+
+
+class OneCall:
+    """One call to one target."""
+
+    def __init__(self, house: House, call: Incoming, target: Target, reply: Reply, *, last: bool) -> None:
+        self._house = house
+        self._engine = house.engine
+        self._call = call
+        self._target = target
+        self._reply = reply
+        # No other target is left to try.
+        self._last = last
+        self._caller_gone = False
+        # Some of a stream was passed on: a refusal can no longer be said.
+        self._begun = False
+        self._held: Held | None = None
+        self._receipt: Receipt | None = None
+
+    async def carried_out(self) -> bool:
+        """Make the call; `False`: this target cannot be had now, nothing was charged, nothing answered."""
+        call, target = self._call, self._target
+        target.check_key()
+        metering = Metering(
+            self._engine.engine,
+            Request(
+                call.caller.user,
+                target.provider,
+                target.origin,
+                target.key,
+                target.renamed(call.body),
+                spoken=call.dialect.name,
+            ),
+        )
+        held = self._held = await self._house.line.hold(
+            call.caller.user,
+            metering.quote,
+            terms=metering.terms,
+            patience_seconds=self._house.patience.hold_seconds,
+        )
+        metering.take(held)
+        well = True
+        self._house.targets.begun(target)
+        try:
+            return await self._sent(metering)
+        except _TryNextError:
+            well = False
+            return False
+        except ProviderError as error:
+            well = False
+            ending = metering.failed(error)
+            await self._write(ending)
+            if isinstance(ending, Release) and not self._last:
+                return False
+            if not self._begun:
+                raise
+            self._reply.break_off()
+            return True
+        except BudgetError as error:
+            # It cannot be sent as the budget needs it, or came back in a form that says nothing.
+            if metering.answered:
+                await self._write(Doubt(error.message, error))
+            else:
+                await self._write(Release(error.message))
+            raise
+        except BaseException as error:
+            # The gateway ends: what was received is charged before anything else.
+            await asyncio.shield(self._write(metering.broken_off(type(error).__name__)))
+            raise
+        finally:
+            self._house.targets.ended(target, well=well)
+
+    async def _sent(self, metering: Metering) -> bool:
+        body = metering.outgoing()
+        tries = _forms(metering, body)
+        for number, form in enumerate(tries, 1):
+            async with self._house.upstream.send(self._outgoing(metering, form)) as answer:
+                if answer.status < 400:
+                    metering.answered = True
+                    if metering.is_stream(answer.headers):
+                        await self._pass_stream(metering, answer)
+                    else:
+                        await self._pass_plain(metering, answer)
+                    return True
+                raw = await answer.read()
+                if (
+                    number < len(tries)
+                    and answer.status in (400, 422)
+                    and _names_ours(raw, form, call=self._call)
+                ):
+                    continue
+                await self._pass_refusal(metering, answer, raw)
+                return True
+        raise AssertionError("the last form is always answered")
+
+    def _outgoing(self, metering: Metering, body: Mapping[str, Any]) -> OutgoingCall:
+        call, target = self._call, self._target
+        if body is call.body:
+            raw = call.raw
+        else:
+            sent = metering.dialect.sent(body)
+            raw = json.dumps(sent.body, ensure_ascii=False).encode("utf-8", "replace")
+        headers = forwarded_headers(call.headers, target, metering.dialect.name)
+        return OutgoingCall(target.provider.id, target.origin + call.path, headers, raw)
+
+    async def _pass_refusal(self, metering: Metering, answer: Answer, raw: bytes) -> None:
+        """The provider refused: what it says goes to the caller as it is, and costs nothing."""
+        error = metering.refused(answer.status, raw, answer.headers)
+        await self._write(Release(error.message))
+        if answer.status in _NEXT_TARGET and not self._last:
+            raise _TryNextError
+        self._told("released", error=error)
+        with suppress(ConnectionError):
+            await self._reply.whole(answer.status, answer.headers, raw)
+
+    async def _pass_plain(self, metering: Metering, answer: Answer) -> None:
+        raw = await answer.read()
+        try:
+            metering.read_plain(raw, answer.headers)
+            ending = metering.finish()
+        except UnreadableReplyError as error:
+            ending = Doubt(error.message, error)
+        self._remember(metering)
+        await self._write(ending)
+        headers = {**answer.headers, **self._figures(metering)}
+        # Who has gone is charged all the same: the provider's work is done.
+        with suppress(ConnectionError):
+            await self._reply.whole(answer.status, headers, raw)
+
+    async def _pass_stream(self, metering: Metering, answer: Answer) -> None:
+        passage = passage_of(metering)
+        metering.feed(b"")
+        self._begun = True
+        await self._to_caller(self._reply.begin(answer.status, {**answer.headers, **self._figures(metering)}))
+        async for piece in self._with_deadline(answer.chunks):
+            metering.feed(piece)
+            passed = passage.feed(piece)
+            if passed and not self._caller_gone:
+                await self._to_caller(self._reply.piece(passed))
+        try:
+            ending = metering.finish()
+        except UnreadableReplyError as error:
+            ending = Doubt(error.message, error)
+        self._remember(metering)
+        await self._write(ending)
+        last = passage.rest()
+        if answer.headers.get("content-type", "").startswith("text/event-stream"):
+            # A comment: no reader of events sees it, a person who looks at the stream does.
+            last += "".join(
+                f": {name}: {value}\n" for name, value in self._figures(metering).items()
+            ).encode()
+            last += b"\n"
+        if last:
+            await self._to_caller(self._reply.piece(last))
+
+    async def _to_caller(self, sending: Awaitable[None]) -> None:
+        """Pass something on; where the caller has gone, the rest is read for the sake of its usage."""
+        try:
+            await sending
+        except ConnectionError:
+            self._caller_gone = True
+
+    async def _with_deadline(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The pieces as they come; once the caller has gone, only for a bounded time."""
+        loop = asyncio.get_running_loop()
+        until: float | None = None
+        while True:
+            if self._caller_gone and until is None:
+                until = loop.time() + self._house.patience.drain_seconds
+            try:
+                async with asyncio.timeout_at(until):
+                    piece = await anext(chunks)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                raise ProviderError(
+                    "the caller went away and the answer did not end in time",
+                    provider=self._target.provider.id,
+                    status=None,
+                    charged_possible=True,
+                ) from None
+            yield piece
+
+    async def _write(self, ending: Ending) -> None:
+        """Write down what became of the call, and let the next in line try."""
+        assert self._held is not None, "what is written down was held"
+        hold = self._held.hold
+        if isinstance(ending, Settle):
+            self._receipt = await self._engine.settle(hold.id, ending.charge)
+            self._told("charged", receipt=self._receipt)
+        elif isinstance(ending, Release):
+            await self._engine.release(hold.id, reason=ending.reason)
+        else:
+            await self._engine.doubt(hold.id, reason=ending.reason)
+            self._told("unconfirmed", error=ending.error)
+        self._house.line.let_go(hold.path)
+
+    def _told(
+        self,
+        outcome: Literal["charged", "unconfirmed", "released"],
+        *,
+        receipt: Receipt | None = None,
+        error: BudgetError | None = None,
+    ) -> None:
+        asked = str(self._call.body.get("model", ""))
+        self._house.report(
+            Report(outcome, self._call.caller.user, self._target.provider.id, asked, receipt, error)
+        )
+
+    def _remember(self, metering: Metering) -> None:
+        with suppress(UnreadableReplyError):
+            reply_id = metering.reported().reply_id
+            if reply_id:
+                self._house.owners.remember(reply_id, self._call.caller.user, self._target.name)
+
+    def _figures(self, metering: Metering) -> dict[str, str]:
+        """What an answer says about the budget, as headers."""
+        assert self._held is not None, "what is answered was held"
+        left: Left = self._receipt.left if self._receipt is not None else self._held.left
+        figures = {"x-budget-held-usd": format_usd(self._held.hold.nanos)}
+        if self._receipt is not None:
+            figures["x-budget-cost-usd"] = format_usd(self._receipt.nanos)
+        if left.nanos is not None:
+            figures["x-budget-left-usd"] = format_usd(left.nanos)
+        if left.resets_at is not None:
+            figures["x-budget-resets-at"] = iso(left.resets_at)
+        if metering.quote.limited_by in ("budget", "default"):
+            figures["x-budget-output-limit"] = str(metering.quote.output_limit)
+        return figures
+
+
+class _TryNextError(Exception):
+    """This target is too busy, and another is there."""
+
+
+def _forms(metering: Metering, body: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The request, and what it may be sent as once more where the provider does not know a field of ours."""
+    if metering.dialect.name != "openai-chat" or body is metering.request.body:
+        return (body,)
+    other = dict(body)
+    if metering.asked_for_usage:
+        asked = metering.request.body.get("stream_options")
+        other.pop("stream_options")
+        if asked is not None:
+            other["stream_options"] = asked
+    for ours, instead in (("max_tokens", "max_completion_tokens"), ("max_completion_tokens", "max_tokens")):
+        if ours in body and ours not in metering.request.body:
+            other[instead] = other.pop(ours)
+            break
+    return (body, other)
+
+
+def _names_ours(raw: bytes, form: Mapping[str, Any], call: Incoming) -> bool:
+    """The refusal is about a field that the caller did not send."""
+    said = raw.decode("utf-8", "replace")
+    ours = [name for name in form if name not in call.body or form[name] != call.body[name]]
+    return any(name in said for name in ours)

@@ -1,0 +1,75 @@
+"""What of a stream the caller gets: all of it, but for what is there only because we asked."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Protocol
+
+from budgets.dialects import reading
+from budgets.metering import Metering
+
+# Where one server-sent event ends: at an empty line.
+_EVENT_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+
+
+class Passage(Protocol):
+    """Takes a stream's pieces as they arrive; gives what may be passed on."""
+
+    def feed(self, piece: bytes) -> bytes:
+        """What can be passed on now; often *piece* itself."""
+        ...
+
+    def rest(self) -> bytes:
+        """What was kept back, when the stream has ended."""
+        ...
+
+
+def passage_of(metering: Metering) -> Passage:
+    """The passage for the stream of this call."""
+    return _WithoutUsage() if metering.asked_for_usage else _Whole()
+
+
+class _Whole:
+    """Everything, at once."""
+
+    def feed(self, piece: bytes) -> bytes:
+        return piece
+
+    def rest(self) -> bytes:
+        return b""
+
+
+class _WithoutUsage:
+    """A stream of chat chunks as it would be had nobody asked for `stream_options.include_usage`."""
+
+    def __init__(self) -> None:
+        self._kept = b""
+
+    def feed(self, piece: bytes) -> bytes:
+        self._kept += piece
+        passed = []
+        start = 0
+        for end in _EVENT_END.finditer(self._kept):
+            passed.append(_without_usage(self._kept[start : end.end()]))
+            start = end.end()
+        self._kept = self._kept[start:]
+        return b"".join(passed)
+
+    def rest(self) -> bytes:
+        kept, self._kept = self._kept, b""
+        return _without_usage(kept)
+
+
+def _without_usage(event: bytes) -> bytes:
+    if b'"usage"' not in event:
+        return event
+    text = event.decode("utf-8", "replace").strip()
+    chunk = reading.parse_object(text.removeprefix("data:")) if text.startswith("data:") else None
+    if chunk is None or "usage" not in chunk:
+        return event
+    if chunk["usage"] is not None and chunk.get("choices") == []:
+        # The one chunk more that was asked for.
+        return b""
+    rest = {name: value for name, value in chunk.items() if name != "usage"}
+    return b"data: " + json.dumps(rest, ensure_ascii=False).encode("utf-8", "replace") + b"\n\n"

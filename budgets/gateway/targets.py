@@ -1,0 +1,114 @@
+"""Where the gateway may call, with whose key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from budgets.errors import InvalidValueError, MissingKeyError
+from budgets.money import shown
+from budgets.providers import Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One upstream that may be called."""
+
+    # The first segment of its paths at the gateway: `groq` of `/groq/openai/v1/chat/completions`.
+    name: str
+    provider: Provider
+    # Scheme, host and port; what follows the gateway's own segment is appended.
+    origin: str
+    # `None`: it wants none, or there is none (see `missing_key`).
+    key: str | None = field(default=None, repr=False)
+    # The name that the model has there, where it is not the one that callers use.
+    model: str | None = None
+    # Which variables were looked at, where a key is needed and there is none.
+    missing_key: tuple[str, ...] = ()
+
+    def check_key(self) -> None:
+        """Raise `MissingKeyError` where a call cannot succeed for want of a key."""
+        if self.missing_key:
+            raise MissingKeyError(
+                f"there is no key for {self.provider.id}",
+                hint=f"set {' or '.join(self.missing_key)} where the gateway is started",
+                provider=self.provider.id,
+                status=None,
+            )
+
+    def renamed(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The request as this target wants it: with its own name for the model."""
+        return body if self.model is None else {**body, "model": self.model}
+
+
+class Targets(Protocol):
+    """Which targets there are, and which of them a call should go to."""
+
+    def split(self, path: str) -> tuple[str | None, str]:
+        """The target that *path* begins with, `None` where it names none, and the rest of the path."""
+        ...
+
+    def candidates(self, name: str | None, model: str) -> Sequence[Target]:
+        """
+        The targets for one call, the one to try first in front.
+
+        Args:
+            name: What `split` found.
+            model: The model that is asked for.
+
+        Raises:
+            InvalidValueError: nobody serves it.
+        """
+        ...
+
+    def begun(self, target: Target) -> None:
+        """A call goes out to it."""
+        ...
+
+    def ended(self, target: Target, *, well: bool) -> None:
+        """That call came to its end; not *well*: it was not reached, or was too busy to answer."""
+        ...
+
+
+class ByName:
+    """Targets that are called by their own first segment, and by nothing else."""
+
+    def __init__(self, targets: Sequence[Target]) -> None:
+        self._targets = {target.name: target for target in targets}
+
+    def split(self, path: str) -> tuple[str | None, str]:
+        """See `Targets.split`."""
+        name, slash, rest = path.removeprefix("/").partition("/")
+        return (name, slash + rest) if name in self._targets else (None, path)
+
+    def candidates(self, name: str | None, model: str) -> Sequence[Target]:
+        """See `Targets.candidates`."""
+        if name is None:
+            raise InvalidValueError(
+                f"the address does not say which provider serves {shown(model)}",
+                hint=f"begin the path with one of {', '.join(f'/{each}' for each in self._targets)}",
+            )
+        return (self._targets[name],)
+
+    def begun(self, target: Target) -> None:
+        """Nothing is counted where there is no choice."""
+
+    def ended(self, target: Target, *, well: bool) -> None:
+        """Nothing is counted where there is no choice."""
+
+
+def origin_of(url: str) -> tuple[str, str]:
+    """
+    The scheme, host and port of *url*, and its path without a slash at the end.
+
+    Raises:
+        InvalidValueError: it is no HTTP address.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidValueError(
+            f"{shown(url)} is no HTTP address", hint="for instance https://api.openai.com/v1"
+        )
+    return f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
