@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from budgets.clock import iso
+
 from .results import Result, iso_or_none
 
 if TYPE_CHECKING:
@@ -61,10 +63,12 @@ class Estimates(Result):
 
         if self.through is None:
             yield "nothing was learned yet: `budget reset-due` reads the calls that were settled"
-        elif not self.lessons:
+            return
+        if not self.lessons:
             yield "no call was settled yet whose provider reported what an estimate can be compared with"
         elif not all(each.counts for each in self.lessons):
             yield f"a factor is used from {ENOUGH_CALLS} calls on"
+        yield f"learned from what was written until {iso(self.through)}; `budget reset-due` reads on"
 
 
 def _document(lesson: Lesson) -> dict[str, Any]:

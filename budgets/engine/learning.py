@@ -69,8 +69,9 @@ def added(learned: Learned, entries: Iterable[Entry]) -> Learned:
         reported = sum(usage.get(unit, 0) for unit in INPUT_UNITS)
         # Nothing to compare with, or a provider that does not count what it reads.
         if estimate.likely > 0 and reported > 0:
-            percents[estimate.topic][percent_of(reported, estimated=estimate.likely)] += 1
-            covered[estimate.topic] += entry.nanos <= entry.detail["held_nanos"]
+            topic = estimate.topic
+            percents[topic][percent_of(reported, estimated=estimate.likely)] += 1
+            covered[topic] += entry.nanos <= entry.detail["held_nanos"]
     lessons = {lesson.topic: lesson for lesson in learned.lessons}
     for topic, calls in percents.items():
         lesson = lessons.get(topic) or Lesson(topic)

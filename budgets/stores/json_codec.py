@@ -479,8 +479,10 @@ def _lesson(fields: _Fields) -> Lesson:
         fields.take("counted", str),
     )
     percents = fields.take("percents", list)
+    if not percents:
+        raise ValueError("percents is empty")
     for each in percents:
-        if not (isinstance(each, list) and len(each) == 2 and all(type(number) is int for number in each)):
+        if not (isinstance(each, list) and [type(number) for number in each] == [int, int] and min(each) > 0):
             raise ValueError(f"percents has {_cut(each)}")
     return Lesson(topic, tuple(map(tuple, percents)), fields.take("covered", int))
 

@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from budgets.clock import FixedClock
-from budgets.engine import Engine, LimitTerms
+from budgets.engine import Engine, LimitTerms, learning
 from budgets.engine.holding import charge as charge_in
 from budgets.engine.shaping import create as create_in
 from budgets.periods import parse_rule
@@ -73,7 +73,16 @@ def made(path: Path, users: int, entries: int) -> Engine:
                     cost=CHARGE,
                 )
     clock.set(NOW)
+    # So that what is measured is what happens every day.
+    while _learn(engine):
+        pass
     return engine
+
+
+def _learn(engine: Engine) -> bool:
+    before, learned = learning.learn(engine.store, "default")
+    with engine.store.transaction("default") as txn:
+        return learning.keep(txn, before, learned)
 
 
 def hold_and_settle(engine: Engine) -> None:

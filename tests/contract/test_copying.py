@@ -14,6 +14,7 @@ from budgets.clock import FixedClock
 from budgets.engine import Change, LimitTerms
 from budgets.engine.copying import copy_project
 from budgets.errors import StoreBusyError, StoreError
+from budgets.lessons import Learned, Lesson
 from budgets.periods import PeriodRule
 from budgets.ports import Reading, Store
 from budgets.records import ROOT, Budget, Entry, Process, Totals
@@ -48,6 +49,8 @@ def tell_a_story(store: Store, project: str = "default") -> FixedClock:
     engine.reset("team")
     engine.change("日本", Change(total_nanos=10**9, rule=PeriodRule(1, "week")))
     engine.hold("ann", 5, hold_id="lost")
+    with store.transaction(project) as txn:
+        txn.put_learned(Learned("call-1", (Lesson(("openai/gpt", "text", 3, "by hand"), ((104, 2),), 1),)))
     ended.add(1)
     open_engine(store, clock=clock, project=project, processes=FakeProcesses(2, ended)).expire()
     return clock
@@ -62,6 +65,7 @@ def everything(view: Reading) -> list[object]:
         [view.models(totals.limit_id, totals.start) for totals in periods],
         view.holds(),
         view.leases(),
+        view.learned(),
         list(view.entries()),
     ]
 

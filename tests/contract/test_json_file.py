@@ -284,6 +284,8 @@ def test_a_file_that_is_no_store_is_refused_and_not_touched(
         (("lessons",), [{"model": "m"}], "lesson 1: there is no kind"),
         (("lessons",), [{**LESSON, "percents": [[104, 2.5]]}], r"lesson 1: percents has \[104, 2.5\]"),
         (("lessons",), [{**LESSON, "percents": [[104]]}], r"lesson 1: percents has \[104\]"),
+        (("lessons",), [{**LESSON, "percents": [[104, 0]]}], r"lesson 1: percents has \[104, 0\]"),
+        (("lessons",), [{**LESSON, "percents": []}], "lesson 1: percents is empty"),
     ],
 )
 def test_a_record_that_is_wrong_is_named(path: Path, place: tuple[Any, ...], value: Any, what: str) -> None:
