@@ -17,8 +17,10 @@ Every error that this project raises on purpose.
     ├── ProviderError                           the provider answered 4xx or 5xx, or not at all
     │   └── MissingKeyError                     no key for that provider in the environment
     ├── ConfigError                             a setting that cannot be used
+    ├── NotAllowedError                         a server does not know the key, or the key may not do that
     └── StoreError                              the store cannot be read or written
         ├── StoreBusyError                      others kept the store locked for too long: try again
+        ├── ServerError                         the server that keeps the store did not answer as it should
         ├── StoreTooNewError                    the file was written by a newer version
         └── StoreCorruptError                   the file is damaged, or is not a store
 
@@ -171,6 +173,12 @@ class ConfigError(BudgetError):
     code = "config_error"
 
 
+class NotAllowedError(BudgetError):
+    """Raised when a server does not know the key that came with a request, or the key may not do that."""
+
+    code = "not_allowed"
+
+
 class StoreError(BudgetError):
     """Raised when the store cannot be read or written: no space, no permission, no such folder."""
 
@@ -183,6 +191,12 @@ class StoreBusyError(StoreError):
     code = "store_busy"
 
 
+class ServerError(StoreError):
+    """Raised when the server that keeps the store is not reached, or does not answer as it should."""
+
+    code = "server_error"
+
+
 class StoreTooNewError(StoreError):
     """Raised for a store that a newer version of this program has written. It is never half-read."""
 
@@ -193,3 +207,14 @@ class StoreCorruptError(StoreError):
     """Raised for a damaged store, or a file that is none."""
 
     code = "store_corrupt"
+
+
+def by_code() -> dict[str, type[BudgetError]]:
+    """Every error that is raised on purpose, by its code."""
+    found: dict[str, type[BudgetError]] = {}
+    pending: list[type[BudgetError]] = [BudgetError]
+    while pending:
+        kind = pending.pop()
+        found[kind.code] = kind
+        pending += kind.__subclasses__()
+    return found

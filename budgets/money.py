@@ -28,6 +28,9 @@ _DECIMALS = 9
 _PLAIN = re.compile(r"\$?(?P<whole>[0-9]{1,40})(?:\.(?P<part>[0-9]{0,60}))?", re.ASCII)
 _GROUPED = re.compile(r"\$?(?P<whole>[0-9]{1,3}(?:,[0-9]{3})+)(?:\.(?P<part>[0-9]{0,60}))?", re.ASCII)
 
+# As `format_usd` has it. Forty digits are more than any sum, and few enough to be read at once.
+_WRITTEN = re.compile(r"(?P<sign>-?)(?P<whole>[0-9]{1,40})\.(?P<part>[0-9]{2,9})", re.ASCII)
+
 
 def parse_usd(text: str) -> Nanos:
     """
@@ -120,6 +123,20 @@ def exact_usd(picos: Fraction | int, per: int = 1) -> str:
     places = max(places, 2)
     whole, part = divmod(abs(usd.numerator) * 10**places // usd.denominator, 10**places)
     return f"{'-' if usd < 0 else ''}{whole}.{part:0{places}d}"
+
+
+def written_usd(text: str) -> Nanos:
+    """
+    The inverse of `format_usd`, for what programs have written down; any size, either sign.
+
+    Raises:
+        ValueError: *text* is not as `format_usd` writes it.
+    """
+    found = _WRITTEN.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{shown(text)} is no amount")
+    nanos = int(found["whole"]) * NANOS_PER_USD + int(found["part"].ljust(_DECIMALS, "0"))
+    return -nanos if found["sign"] else nanos
 
 
 def money(nanos: Nanos) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, partial
@@ -26,6 +27,8 @@ from budgets.records import (
     Entry,
     Held,
     Hold,
+    Lease,
+    Process,
     Quote,
     Receipt,
     Rolled,
@@ -120,14 +123,132 @@ class Engine(Questions):
         self.runner = runner or Direct(store, project, clock)
         self._run = self.runner.run
         self._closed = False
+        self._processes = processes
+        self._on_threshold = on_threshold
         # A call's operations as values, for who may not wait for them (`budgets.awaiting`).
-        self.steps = Steps(
+        self.steps = self._steps(processes)
+
+    def _steps(self, processes: Processes, lease: Lease | None = None) -> Steps:
+        return Steps(
             processes,
             new_id=self.new_id,
             on_expiry=self.settings.on_expiry,
             durable_holds=self.settings.durable_holds,
-            on_threshold=on_threshold,
+            on_threshold=self._on_threshold,
+            lease=lease,
         )
+
+    def on_behalf_of(self, process: Process, *, lease_id: str) -> Self:
+        """
+        The same engine for a process elsewhere: its holds live as long as it renews the lease of that id.
+
+        The id is the other's own, so that its holds go on with it when this process is started again.
+        """
+        other = copy(self)
+        lease = Lease(lease_id, process, self.clock())
+        other.steps = self._steps(_Represented(process, self._processes), lease)
+        return other
+
+    def close(self) -> None:
+        """Finish what was handed in. Closing twice is fine."""
+        ...
+
+
+class Direct:
+    """A transaction for every operation."""
+
+    def __init__(self, store: Store, project: str, clock: Clock) -> None:
+        self._store = store
+        self._project = project
+        self._clock = clock
+
+    def run(self, operation: Callable[[Transaction, datetime], T], *, durable: bool = True) -> T:
+        """Run *operation* alone. The clock is asked once the lock is held, so that time follows order."""
+        with self._store.transaction(self._project, durable=durable) as txn:
+            return operation(txn, self._clock())
+
+    def close(self) -> None:
+        """Nothing is ever waiting here."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What an owner may decide about the engine."""
+
+    # What becomes of the holds of a process that ended.
+    on_expiry: holding.OnExpiry = "unconfirmed"
+    # The output limit for a request that has none.
+    default_output_tokens: int = DEFAULT_OUTPUT_TOKENS
+    # `False`: a power cut may forget the latest holds (never charges); saves one sync per call.
+    durable_holds: bool = True
+
+
+class Engine(Questions):
+    """
+    One project's budgets.
+
+    Safe to share between threads. Nothing here touches a disk or a network but through *store*.
+
+    Args:
+        store: Where it all lives.
+        project: The namespace of users.
+        clock: Asked for the time, within each transaction.
+        processes: Who we are, and which processes have ended.
+        book: Prices; needed to quote and to price only.
+        counter: Counts tokens; needed to quote only.
+        runner: How transactions are run; each alone by default.
+        on_threshold: Is told of each threshold once what reached it is committed; must be quick.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Clock,
+        processes: Processes,
+        project: str = "default",
+        book: Callable[[], PriceBook] | None = None,
+        counter: Callable[[], TokenCounter] | None = None,
+        settings: EngineSettings | None = None,
+        runner: Runner | None = None,
+        on_threshold: Callable[[Threshold], None] | None = None,
+    ) -> None:
+        super().__init__(store, project, clock)
+        self.settings = settings or EngineSettings()
+        self._book = book
+        self._counter = counter
+        self.runner = runner or Direct(store, project, clock)
+        self._run = self.runner.run
+        self._closed = False
+        self._processes = processes
+        self._on_threshold = on_threshold
+        # A call's operations as values, for who may not wait for them (`budgets.awaiting`).
+        self.steps = self._steps(processes)
+
+    def _steps(self, processes: Processes, lease: Lease | None = None) -> Steps:
+        return Steps(
+            processes,
+            new_id=self.new_id,
+            on_expiry=self.settings.on_expiry,
+            durable_holds=self.settings.durable_holds,
+            on_threshold=self._on_threshold,
+            lease=lease,
+        )
+
+    def on_behalf_of(self, process: Process, *, lease_id: str) -> Self:
+        """
+        The same engine for a process elsewhere: its holds live as long as it renews the lease of that id.
+
+        The id is the other's own, so that its holds go on with it when this process is started again.
+        """
+        return copy(self)._speaking_for(process, lease_id)  # noqa: SLF001 - it is one of us
+
+    def _speaking_for(self, process: Process, lease_id: str) -> Self:
+        self._processes = _Represented(process, self._processes)
+        self._lease = Lease(lease_id, process, self.clock())
+        self._renewed_at = None
+        self._lease_lock = threading.Lock()
+        return self
 
     def close(self) -> None:
         """Give the lease back where no hold is open, and let go of the store. Closing twice is fine."""
@@ -360,9 +481,13 @@ class Engine(Questions):
         *limits: shaping.LimitTerms,
         parent: str = ROOT,
         if_missing: bool = False,
+        change_id: str | None = None,
     ) -> tuple[Budget, bool]:
         """
         Make a budget; gives it and whether it is new.
+
+        Args:
+            change_id: The caller's own id makes it safe to repeat; `None`: a new one.
 
         Raises:
             UserExistsError: the user has a budget, and not *if_missing*.
@@ -377,19 +502,25 @@ class Engine(Questions):
                 parent=parent,
                 if_missing=if_missing,
                 new_id=self.new_id,
+                change_id=change_id,
             )
         )
 
-    def change(self, user: str, wanted: shaping.Change) -> Budget:
+    def change(self, user: str, wanted: shaping.Change, *, change_id: str | None = None) -> Budget:
         """
         Change a budget (`ROOT`: the project's own); it takes effect at once and gives no money back.
+
+        Args:
+            change_id: The caller's own id makes it safe to repeat; `None`: a new one.
 
         Raises:
             UnknownUserError: the user, or the new parent, has no budget.
             InvalidValueError: the change cannot be meant.
         """
         return self._run(
-            lambda txn, now: shaping.change(txn, now, user=user, wanted=wanted, new_id=self.new_id)
+            lambda txn, now: shaping.change(
+                txn, now, user=user, wanted=wanted, new_id=self.new_id, change_id=change_id
+            )
         )
 
     def archive(self, user: str) -> Budget:
@@ -410,14 +541,19 @@ class Engine(Questions):
         """
         return self.change(user, shaping.Change(archived=False))
 
-    def reset(self, user: str) -> list[Rolled]:
+    def reset(self, user: str, *, change_id: str | None = None) -> list[Rolled]:
         """
         Open a new period of every limit of *user* now.
+
+        Args:
+            change_id: The caller's own id makes it safe to repeat; `None`: a new one.
 
         Raises:
             UnknownUserError: the user has no budget.
         """
-        return self._run(lambda txn, now: shaping.reset(txn, now, user=user, new_id=self.new_id))
+        return self._run(
+            lambda txn, now: shaping.reset(txn, now, user=user, new_id=self.new_id, change_id=change_id)
+        )
 
     def reset_due(self, *, dry_run: bool = False, watch: Callable[[int], None] | None = None) -> list[Rolled]:
         """
@@ -467,6 +603,18 @@ class Engine(Questions):
 
         self.expire()
         return self._read(partial(checking.check, watch=watch))
+
+
+class _Represented:
+    """Speaks for a process elsewhere, and knows of others what the one here knows."""
+
+    def __init__(self, process: Process, known: Processes) -> None:
+        self._process = process
+        self.ended = known.ended
+
+    def own(self) -> Process:
+        """The process that is spoken for."""
+        return self._process
 
 
 def _roll(txn: Transaction, now: datetime, *, user: str) -> list[Rolled]:

@@ -126,7 +126,8 @@ def _repeated_hold(
                 hint="give every call an id of its own",
                 id=hold_id,
             )
-        return Held(found, rules.left_over(stand(txn, user, now).counters))
+        quote = _as_held(needed, found) if isinstance(needed, Quote) else None
+        return Held(found, rules.left_over(stand(txn, user, now).counters), quote)
     resolved = txn.entry(hold_id) or unsettled_end(txn, hold_id)
     if resolved is not None:
         raise ConflictError(
@@ -135,6 +136,15 @@ def _repeated_hold(
             id=hold_id,
         )
     return None
+
+
+def _as_held(quote: Quote, found: Hold) -> Quote:
+    """A quote with the output limit that its hold was made for."""
+    terms = found.terms
+    if "output_limit" not in terms:
+        # It was held as an amount, of which nothing can be lowered.
+        return quote
+    return replace(quote, output_limit=terms["output_limit"], limited_by=terms["limited_by"])
 
 
 _PAST = {"charge": "charged", "released": "released"}

@@ -9,9 +9,10 @@ from functools import partial
 from typing import TypeVar
 
 from budgets.engine import explaining, holding, reading, reporting
+from budgets.engine.paths import budgets_on_path
 from budgets.lessons import Learned
 from budgets.ports import Clock, Reading, Store
-from budgets.records import ROOT, Budget, BudgetStatus, Entry, Hold, Quote
+from budgets.records import ROOT, Budget, BudgetStatus, Entry, Hold, Path, Quote, StoreInfo
 
 T = TypeVar("T")
 
@@ -36,6 +37,15 @@ class Questions:
     def budget(self, user: str) -> Budget | None:
         """That user's budget as it was made (`ROOT`: the project's own); `None` where there is none."""
         return self._read(lambda view, _: view.budget(user))
+
+    def path(self, user: str) -> Path:
+        """
+        A user's path today: the name itself, the parent's, and so on up to the project's.
+
+        Raises:
+            UnknownUserError: the user has no budget.
+        """
+        return self._read(lambda view, _: tuple(each.user for each in budgets_on_path(view, user)))
 
     def status(self, user: str) -> BudgetStatus:
         """
@@ -107,6 +117,22 @@ class Questions:
             raise holding.unknown_hold(hold_id)
         return found
 
+    def path_of(self, call_id: str) -> Path:
+        """
+        The path of a call that is held, or was charged or released, or of any other entry.
+
+        Raises:
+            UnknownHoldError: nothing has that id.
+        """
+
+        def question(view: Reading, _: datetime) -> Path:
+            found = view.hold(call_id) or view.entry(call_id) or holding.unsettled_end(view, call_id)
+            if found is None:
+                raise holding.unknown_hold(call_id)
+            return found.path
+
+        return self._read(question)
+
     def entries(self, user: str | None = None) -> list[Entry]:
         """Every entry in the order of writing; with *user*, those on whose path the name is."""
         return self._read(lambda view, _: list(view.entries(user=user)))
@@ -119,6 +145,19 @@ class Questions:
             UnknownUserError: the user has no budget.
         """
         return self._paged(partial(reporting.oldest, user=user))
+
+    def stream_page(self, user: str | None = None, *, after: str | None = None) -> list[Entry]:
+        """
+        A page of `stream`, for those who keep no iterator between two of them; empty after the last.
+
+        Args:
+            after: Only those that were written after the entry of this id.
+
+        Raises:
+            UnknownUserError: the user has no budget.
+            UnknownEntryError: there is no entry of the id *after*.
+        """
+        return self._page(partial(reporting.oldest, user=user), after)
 
     def history(self, user: str | None = None, *, before: str | None = None, count: int) -> list[Entry]:
         """
@@ -203,6 +242,28 @@ class Questions:
         """
         return self._paged(partial(reporting.charges, user=user, period=reporting.stretch(since, until)))
 
+    def charges_page(
+        self,
+        user: str = ROOT,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: str | None = None,
+    ) -> list[Entry]:
+        """
+        A page of `charges`, for those who keep no iterator between two of them; empty after the last.
+
+        Args:
+            after: Only those that come after the entry of this id.
+
+        Raises:
+            UnknownUserError: the user has no budget.
+            UnknownEntryError: there is no entry of the id *after*.
+            InvalidValueError: the stretch of time is empty.
+        """
+        period = reporting.stretch(since, until)
+        return self._page(partial(reporting.charges, user=user, period=period), after)
+
     def members(self, above: str) -> list[str]:
         """
         The users who stand below *above*, however deep, by name.
@@ -234,6 +295,14 @@ class Questions:
 
         return self._read(question)
 
+    def project_names(self) -> list[str]:
+        """Every project of the store that has a budget, by name."""
+        return self.store.projects()
+
+    def info(self) -> StoreInfo:
+        """What the store is, and how much it keeps."""
+        return self.store.info()
+
     def projects(self) -> list[reporting.ProjectReport]:
         """Every project of the store, by name. Takes time in proportion to its entries."""
         found = []
@@ -251,6 +320,13 @@ class Questions:
                 return
             yield from page
             after = page[-1]
+
+    def _page(
+        self, question: Callable[[Reading, Entry | None], list[Entry]], after: str | None
+    ) -> list[Entry]:
+        return self._read(
+            lambda view, _: question(view, None if after is None else reporting.place_of(view, after))
+        )
 
     def _read(self, question: Callable[[Reading, datetime], T]) -> T:
         with self.store.reading(self.project) as view:

@@ -196,16 +196,25 @@ def history(view: Reading, *, user: str | None, before: str | None, count: int) 
         UnknownUserError: the user has no budget.
         UnknownEntryError: there is no entry of the id *before*.
     """
-    place = None
-    if before is not None:
-        place = view.entry(before)
-        if place is None:
-            raise UnknownEntryError(
-                f"there is no entry {before}", hint="`budget history` shows the latest", id=before
-            )
+    place = None if before is None else place_of(view, before)
     if user is not None:
         primary_limit(view, user)
     return view.written(user=user, after=place, newest_first=True, count=count)
+
+
+def place_of(view: Reading, entry_id: str) -> Entry:
+    """
+    The entry that a page begins beside.
+
+    Raises:
+        UnknownEntryError: there is none of that id.
+    """
+    found = view.entry(entry_id)
+    if found is None:
+        raise UnknownEntryError(
+            f"there is no entry {entry_id}", hint="`budget history` shows the latest", id=entry_id
+        )
+    return found
 
 
 def oldest(view: Reading, after: Entry | None, *, user: str | None) -> list[Entry]:

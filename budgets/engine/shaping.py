@@ -23,7 +23,7 @@ from budgets.engine.paths import (
     stand,
     unknown_user,
 )
-from budgets.errors import InvalidValueError, UserExistsError
+from budgets.errors import ConflictError, InvalidValueError, UserExistsError
 from budgets.money import Nanos, money
 from budgets.periods import NEVER, PeriodRule
 from budgets.ports import Transaction
@@ -73,6 +73,7 @@ def create(
     parent: str,
     new_id: NewId,
     if_missing: bool = False,
+    change_id: str | None = None,
 ) -> tuple[Budget, bool]:
     """
     Make a budget; gives it and whether it is new.
@@ -81,6 +82,7 @@ def create(
         limits: The first is the primary one; none makes a plain member, whose parents limit it.
         parent: Whose limits hold as well; `ROOT` for the project alone.
         if_missing: Leave an existing budget as it is instead of raising.
+        change_id: The caller's own id makes it safe to repeat; `None`: a new one.
 
     Raises:
         UserExistsError: the user has a budget.
@@ -90,6 +92,8 @@ def create(
     rules.check_name(user)
     existing = txn.budget(user)
     if existing is not None:
+        if _written(txn, change_id, user):
+            return existing, True
         if if_missing:
             return existing, False
         raise UserExistsError(
@@ -106,16 +110,45 @@ def create(
     txn.put_budget(budget)
     for limit in made:
         open_period(txn, now, rules.Counter(user, limit, rules.period_for(limit, now)), path)
-    txn.append([_changed_entry(new_id("set"), now, path, None, budget)])
+    txn.append([_changed_entry(change_id or new_id("set"), now, path, None, budget)])
     return budget, True
 
 
-def change(txn: Transaction, now: datetime, *, user: str, wanted: Change, new_id: NewId) -> Budget:
+def _written(txn: Transaction, change_id: str | None, user: str, *more: str) -> bool:
+    """
+    Whether the change of that id was made before: then it is answered, and not made again.
+
+    Args:
+        more: Ids of facts by which it is known as well.
+
+    Raises:
+        ConflictError: the id was used for something else.
+    """
+    if change_id is None:
+        return False
+    done = next((found for each in (change_id, *more) if (found := txn.entry(each)) is not None), None)
+    if done is not None and (done.user != user or done.kind not in ("limit_changed", "boosted")):
+        raise ConflictError(f"{change_id} was used for something else", hint="take another id", id=change_id)
+    return done is not None
+
+
+def change(
+    txn: Transaction,
+    now: datetime,
+    *,
+    user: str,
+    wanted: Change,
+    new_id: NewId,
+    change_id: str | None = None,
+) -> Budget:
     """
     Change a budget; it takes effect at once.
 
     A new rule keeps the limit's id and makes the current period's sums anew, by the moment of each call;
     a boost goes on in it. A new parent counts from now on: what was spent and held stays where it was.
+
+    Args:
+        change_id: The caller's own id makes it safe to repeat; `None`: a new one.
 
     Raises:
         UnknownUserError: the user, or the parent, has no budget.
@@ -126,6 +159,8 @@ def change(txn: Transaction, now: datetime, *, user: str, wanted: Change, new_id
     before = txn.budget(user)
     if before is None:
         raise unknown_user(txn, user)
+    if _written(txn, change_id, user, *(_boost_id(change_id or "", limit) for limit in before.limits)):
+        return before
     now = stand(txn, user, now).now
     if user == ROOT:
         # Without a cap the project has no periods of its own that would say how late it is.
@@ -152,7 +187,7 @@ def change(txn: Transaction, now: datetime, *, user: str, wanted: Change, new_id
         return before
     txn.put_budget(after)
     path = tuple(budget.user for budget in budgets_on_path(txn, user))
-    change_id = new_id("set")
+    change_id = change_id or new_id("set")
     old = {limit.id: limit for limit in before.limits}
     raised: list[Raised] = []
     boosts: list[Entry] = []
@@ -202,7 +237,11 @@ def _boost(
     after = replace(totals, boost_nanos=totals.boost_nanos + nanos)
     txn.put_totals(after)
     detail = {"limit_id": limit.id, "period_start": iso(totals.start)}
-    return after, Entry(f"{change_id}.boost.{limit.id}", "boosted", path, now, now, nanos, detail=detail)
+    return after, Entry(_boost_id(change_id, limit), "boosted", path, now, now, nanos, detail=detail)
+
+
+def _boost_id(change_id: str, limit: Limit) -> str:
+    return f"{change_id}.boost.{limit.id}"
 
 
 def _meant(limits: Sequence[Limit], limit_id: str | None) -> Limit:
@@ -288,11 +327,16 @@ def _current(txn: Transaction, now: datetime, user: str, limit: Limit, path: Pat
     return totals
 
 
-def reset(txn: Transaction, now: datetime, *, user: str, new_id: NewId) -> list[Rolled]:
+def reset(
+    txn: Transaction, now: datetime, *, user: str, new_id: NewId, change_id: str | None = None
+) -> list[Rolled]:
     """
     Open a new period of every limit of *user* now, up to the rule's next edge. Nothing is deleted.
 
     Open holds, and what they will cost, stay in the period in which they were made.
+
+    Args:
+        change_id: The caller's own id makes it safe to repeat; `None`: a new one.
 
     Raises:
         UnknownUserError: the user has no budget.
@@ -300,13 +344,15 @@ def reset(txn: Transaction, now: datetime, *, user: str, new_id: NewId) -> list[
     budget = txn.budget(user)
     if budget is None:
         raise unknown_user(txn, user)
+    if _written(txn, change_id, user):
+        return [_rolled_before(txn, user, limit) for limit in budget.limits]
     standing = stand(txn, user, now)
     path = standing.path
     own = [counter for counter in standing.counters if counter.user == user]
     moment = max([standing.now, *(rules.after_last(counter.totals, standing.now) for counter in own)])
     found = []
     limits = []
-    reset_id = new_id("reset")
+    reset_id = change_id or new_id("reset")
     unopened = {counter.limit.id for counter, _ in standing.unopened}
     for counter in own:
         limit, before = counter.limit, counter.totals
@@ -322,6 +368,13 @@ def reset(txn: Transaction, now: datetime, *, user: str, new_id: NewId) -> list[
     txn.put_budget(after_budget)
     txn.append([_changed_entry(reset_id, moment, path, budget, after_budget)])
     return found
+
+
+def _rolled_before(txn: Transaction, user: str, limit: Limit) -> Rolled:
+    """The last period that was opened, and the one before it."""
+    *_, before, after = [None, *txn.periods(limit.id)]
+    assert after is not None, "a reset opens a period"
+    return Rolled(user, limit, before, after)
 
 
 def roll(txn: Transaction, now: datetime, *, user: str) -> list[Rolled]:

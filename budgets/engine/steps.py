@@ -52,6 +52,7 @@ class Steps:
         on_expiry: What becomes of the holds of a process that ended.
         durable_holds: `False`: a power cut may forget the latest holds, never charges.
         on_threshold: Is told of each threshold once what reached it is committed; must be quick.
+        lease: The process's own, where it has one from before; `None`: one is made with the first hold.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Steps:
         on_expiry: holding.OnExpiry = "unconfirmed",
         durable_holds: bool = True,
         on_threshold: Callable[[Threshold], None] | None = None,
+        lease: Lease | None = None,
     ) -> None:
         self._processes = processes
         self._new_id = new_id
@@ -69,7 +71,7 @@ class Steps:
         self._durable_holds = durable_holds
         self._on_threshold = on_threshold
         # Made once for a process, before anything is committed: threads that begin together share it.
-        self._lease: Lease | None = None
+        self._lease = lease
         self._renewed_at: datetime | None = None
         self._lease_lock = threading.Lock()
 

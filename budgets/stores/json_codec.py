@@ -8,7 +8,6 @@ known is a mistake: whoever rewrites the file would lose it.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar, cast, get_args
 
 from budgets.clock import aware_utc, iso
 from budgets.lessons import Learned, Lesson
-from budgets.money import NANOS_PER_USD, Nanos, format_usd
+from budgets.money import Nanos, format_usd, written_usd
 from budgets.periods import PeriodRule
 from budgets.records import Budget, Entry, EntryKind, Hold, Lease, Limit, Path, Process, Totals
 from budgets.stores.memory import Sums, Tables
@@ -30,8 +29,6 @@ T = TypeVar("T")
 
 # What is not written down.
 _USUAL: tuple[Any, ...] = (None, False, (), {})
-
-_USD = re.compile(r"(?P<sign>-?)(?P<whole>[0-9]+)\.(?P<part>[0-9]{2,9})", re.ASCII)
 
 
 class Mark(NamedTuple):
@@ -488,11 +485,9 @@ def _lesson(fields: _Fields) -> Lesson:
 
 
 def _nanos(text: Any) -> Nanos:
-    found = _USD.fullmatch(text) if isinstance(text, str) else None
-    if found is None:
-        raise ValueError(f"{_cut(text)} is no amount")
-    nanos = int(found["whole"]) * NANOS_PER_USD + int(found["part"].ljust(9, "0"))
-    return -nanos if found["sign"] else nanos
+    if not isinstance(text, str):
+        raise ValueError(f"{_cut(text)} is no amount")  # noqa: TRY004 - the file is wrong, not a caller
+    return written_usd(text)
 
 
 def _cut(value: Any) -> str:
