@@ -67,11 +67,11 @@ class Operation:
         return wire.taken(value, self.arguments, self.name, strict=True)
 
     def carry_out(self, engine: Engine, arguments: Mapping[str, Any]) -> Any:
-        """What the method gives back, ready for JSON."""
+        """What the method gives back."""
         rest = dict(arguments)
         first = [rest.pop(self.by)] if self.by is not None and self.by in rest else []
         spread = rest.pop(self.spread, ()) if self.spread is not None else ()
-        return self.result.encode(getattr(engine, self.name)(*first, *spread, **rest))
+        return getattr(engine, self.name)(*first, *spread, **rest)
 
 
 # Name -> what a key must allow, and what it is about.

@@ -86,8 +86,10 @@ class RemoteEngine:
 
     def close(self) -> None:
         """Give the lease back where no hold is open, and hang up. Closing twice is fine."""
-        self.end_lease()
-        self.hang_up()
+        try:
+            self.end_lease()
+        finally:
+            self.hang_up()
 
     def hang_up(self) -> None:
         """Let go of the server, and leave the lease to itself."""
@@ -206,7 +208,6 @@ class RemoteEngine:
         holder = self._holder
         if holder is not None and holder.process == self._processes.own():
             self._ask("end_lease", holder=holder)
-            self._holder = None
 
     def expire(self) -> list[Hold]:
         """See `Engine.expire`."""

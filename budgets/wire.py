@@ -2,13 +2,15 @@
 How records cross to a server and back: JSON, exactly, as the records' own annotations say.
 
 An amount (`Nanos`) is decimal text, in a field whose name ends in `usd` where the record's ends in `nanos`.
-A moment is ISO 8601 in UTC, to the microsecond. A fraction is text, `3/4`. The rest is what JSON has.
+A moment is ISO 8601 in UTC, to the microsecond; an anchor, which is a wall time, is the same without a zone.
+A fraction is text, `3/4`. The rest is what JSON has.
 One codec is made from each type when it is first needed, so a record that gets a field has it here as well;
 what a store keeps is written out by hand instead, for that must not change with a record.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import datetime
@@ -24,6 +26,7 @@ from budgets.usage import Usage
 
 # A larger number is none that this program has written.
 _LONGEST_NUMBER: Final = 80
+_TOO_LARGE: Final = 2**63
 
 
 class Money:
@@ -108,13 +111,25 @@ _PLAIN: Final[Mapping[Any, Mapping[str, Any]]] = {
 
 
 def _plain(kind: type[Any]) -> Codec:
-    def decoded(value: Any, _: bool) -> Any:
-        # A truth value is no number, though Python has it for one.
-        if type(value) is not kind:
+    def decoded(value: Any, strict: bool) -> Any:
+        # A truth value is no number, though Python has it for one. More than 64 bits no store can keep.
+        if type(value) is not kind or (kind is int and not -_TOO_LARGE < value < _TOO_LARGE):
             raise _wrong(value)
+        if strict and kind is str and not value.isascii():
+            # Half a character cannot be stored as UTF-8.
+            value.encode("utf-8")
         return value
 
     return Codec(_same, decoded, _PLAIN[kind])
+
+
+def _anything(value: Any, strict: bool) -> Any:
+    if strict and value:
+        try:
+            json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
+    return value
 
 
 def _money(value: Any, _: bool) -> int:
@@ -123,16 +138,16 @@ def _money(value: Any, _: bool) -> int:
     return written_usd(value)
 
 
-def _moment_text(moment: datetime) -> str:
-    # A rule's anchor is a wall time, the one moment without a zone.
-    return moment.isoformat() if moment.tzinfo is None else iso(moment)
-
-
 def _moment(value: Any, _: bool) -> datetime:
     if type(value) is not str:
         raise _wrong(value)
-    moment = datetime.fromisoformat(value)
-    return moment if moment.tzinfo is None else aware_utc(moment)
+    return aware_utc(datetime.fromisoformat(value))
+
+
+def _wall(value: Any, _: bool) -> datetime | None:
+    if value is not None and type(value) is not str:
+        raise _wrong(value)
+    return None if value is None else datetime.fromisoformat(value)
 
 
 def _fraction_text(number: Fraction | int) -> str:
@@ -160,9 +175,9 @@ def _usage(value: Any, _: bool) -> Usage:
 
 _FRACTION = Codec(_fraction_text, _fraction, {"type": "string", "examples": ["3/4"]})
 _SPECIAL: Final[Mapping[Any, Codec]] = {
-    Any: Codec(_same, lambda value, _: value, {}),
+    Any: Codec(_same, _anything, {}),
     Money: Codec(format_usd, _money, {"type": "string", "format": "decimal", "examples": ["12.50"]}),
-    datetime: Codec(_moment_text, _moment, {"type": "string", "format": "date-time"}),
+    datetime: Codec(iso, _moment, {"type": "string", "format": "date-time"}),
     Fraction: _FRACTION,
     Fraction | int: _FRACTION,
     Usage: Codec(
@@ -176,6 +191,13 @@ _SPECIAL: Final[Mapping[Any, Codec]] = {
         },
     ),
 }
+
+# A rule's anchor is the one moment without a zone.
+_ANCHOR: Final = Codec(
+    lambda value: None if value is None else value.isoformat(),
+    _wall,
+    {"type": ["string", "null"], "examples": ["2026-01-31T09:00:00"]},
+)
 
 
 def _literal(choices: tuple[Any, ...]) -> Codec:
@@ -286,7 +308,7 @@ class _Record:
             Field(
                 each.name,
                 key_for(each.name, annotated[each.name]),
-                codec(annotated[each.name]),
+                _ANCHOR if each.name == "anchor" else codec(annotated[each.name]),
                 each.default is MISSING and each.default_factory is MISSING,
             )
             for each in fields(self._kind)

@@ -14,6 +14,7 @@ from budgets.errors import (
     BudgetExceededError,
     ConflictError,
     InvalidValueError,
+    NotAllowedError,
     StoreBusyError,
     UnknownEntryError,
     UnknownHoldError,
@@ -33,6 +34,7 @@ _STATUS: tuple[tuple[type[BudgetError], int], ...] = (
     (UnknownPriceError, 422),
     (UserExistsError, 409),
     (ConflictError, 409),
+    (NotAllowedError, 403),
     (StoreBusyError, 503),
 )
 

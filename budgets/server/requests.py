@@ -28,13 +28,13 @@ def principal(request: web.Request) -> Principal:
     return request[PRINCIPAL]
 
 
-async def json_object(request: web.Request) -> dict[str, Any]:
+async def body_of(request: web.Request, *, at_most: int = MOST_BODY_BYTES) -> bytes:
     """
-    The body, which is one JSON object. Its numbers with a point are exact.
+    The body, whole.
 
     Raises:
-        InvalidValueError: it is something else, or came too slowly.
-        web.HTTPRequestEntityTooLarge: it is longer than `MOST_BODY_BYTES`.
+        InvalidValueError: it came too slowly.
+        web.HTTPRequestEntityTooLarge: it is longer than *at_most*.
     """
     try:
         async with asyncio.timeout(_LONGEST_BODY_SECONDS):
@@ -43,6 +43,20 @@ async def json_object(request: web.Request) -> dict[str, Any]:
         raise InvalidValueError(
             f"the body was not there after {_LONGEST_BODY_SECONDS:g} seconds", hint="send it again, at once"
         ) from error
+    if len(body) > at_most:
+        raise web.HTTPRequestEntityTooLarge(at_most, len(body))
+    return body
+
+
+async def json_object(request: web.Request) -> dict[str, Any]:
+    """
+    The body, which is one JSON object. Its numbers with a point are exact.
+
+    Raises:
+        InvalidValueError: it is something else, or came too slowly.
+        web.HTTPRequestEntityTooLarge: it is longer than `MOST_BODY_BYTES`.
+    """
+    body = await body_of(request)
     try:
         found = json.loads(body.decode("utf-8"), parse_float=Decimal, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:

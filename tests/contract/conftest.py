@@ -1,4 +1,8 @@
-"""Every test in this folder that asks for a `store` runs once for each kind."""
+"""
+Every test in this folder that asks for a `store` runs once for each kind.
+
+In a module that uses `door` it runs for engines on a server as well, unless it is marked `local`.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +13,42 @@ from pathlib import Path
 import pytest
 
 from budgets.ports import Store
+from tests.support.serving import remotes
 from tests.support.stores import STORES, Kind
 
 OpenStore = Callable[[], Store]
 
 
-@pytest.fixture(params=STORES.values(), ids=lambda kind: kind.name)
-def kind(request: pytest.FixtureRequest) -> Kind:
-    """A kind of store."""
-    found: Kind = request.param
-    return found
+# An engine on a store of this machine, or on a server that keeps it.
+DOORS = [
+    *(("local", kind) for kind in STORES.values()),
+    ("remote", STORES["memory"]),
+    ("remote", STORES["sqlite"]),
+]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "door" in metafunc.fixturenames:
+        local = metafunc.definition.get_closest_marker("local") is not None
+        doors = [each for each in DOORS if not (local and each[0] == "remote")]
+        metafunc.parametrize(
+            ("reached", "kind"), doors, ids=[f"{reached}-{kind.name}" for reached, kind in doors]
+        )
+    elif "kind" in metafunc.fixturenames:
+        metafunc.parametrize("kind", STORES.values(), ids=lambda kind: kind.name)
+
+
+@pytest.fixture
+def door(
+    request: pytest.FixtureRequest, reached: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Where the engines of a module's tests are on a server, `open_engine` there opens such engines."""
+    if reached == "local":
+        yield
+        return
+    with remotes(store) as opened:
+        monkeypatch.setattr(request.module, "open_engine", opened.open)
+        yield
 
 
 @pytest.fixture

@@ -25,6 +25,8 @@ from budgets.records import ROOT, Budget, Charge, Entry, Lease, Limit, Process, 
 from budgets.writer import Writer
 from tests.support.engines import START, FakeProcesses, open_engine
 
+pytestmark = pytest.mark.usefixtures("door")
+
 MONTHLY = PeriodRule(1, "month")
 
 
@@ -77,6 +79,7 @@ def test_a_lease_is_renewed_when_a_quarter_has_passed_and_not_before(store: Stor
         assert view.leases()[0].expires_at == clock() + timedelta(seconds=LEASE_SECONDS)
 
 
+@pytest.mark.local
 def test_a_hold_always_has_a_lease(store: Store) -> None:
     """Another process whose clock ran ahead has ended a lease that is fresh by ours."""
     engine = open_engine(store)
@@ -120,6 +123,7 @@ def test_a_lease_is_given_back_when_nothing_is_held(store: Store) -> None:
     assert engine.check().faults == ()
 
 
+@pytest.mark.local
 def test_an_owner_may_have_the_holds_of_the_dead_released(store: Store) -> None:
     processes = FakeProcesses()
     engine = open_engine(store, processes=processes)

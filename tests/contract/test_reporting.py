@@ -19,6 +19,8 @@ from budgets.ports import Store
 from budgets.records import ROOT
 from tests.support.engines import dollars, open_engine
 
+pytestmark = pytest.mark.usefixtures("door")
+
 BERLIN = "Europe/Berlin"
 MONTHLY = LimitTerms(parse_usd("10"), PeriodRule(1, "month", BERLIN))
 # Noon, so that days have passed on either side of it.

@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 
 from budgets.clock import FixedClock, iso
-from budgets.engine import Change, Engine, LimitTerms
+from budgets.engine import Change, LimitTerms
+from budgets.engine.api import EngineApi
 from budgets.errors import BudgetError
 from budgets.money import format_usd, parse_usd
 from budgets.periods import NEVER, PeriodRule, parse_anchor, parse_moment, parse_rule
 from budgets.ports import Store
 from budgets.records import ROOT, Charge, Left, Receipt
 from tests.support.engines import START, FakeProcesses, open_engine
+from tests.support.serving import remotes
 from tests.support.stores import STORES, Kind
 
 STORIES = sorted(Path(__file__).parent.glob("*.txt"))
@@ -59,11 +61,12 @@ def who(text: str) -> str:
 class Teller:
     """Does what the lines say; each method is a command and gives back what came of it, in words."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, opened: Callable[..., EngineApi] = open_engine) -> None:
         self._store = store
+        self._open = opened
         self._clock = FixedClock(START)
         self._ended: set[int] = set()
-        self._engines: dict[str, Engine] = {}
+        self._engines: dict[str, EngineApi] = {}
         self._engine = self._process("p1")
 
     def tell(self, line: Line) -> str:
@@ -74,10 +77,10 @@ class Teller:
         except BudgetError as error:
             return error.code
 
-    def _process(self, name: str) -> Engine:
+    def _process(self, name: str) -> EngineApi:
         if name not in self._engines:
             processes = FakeProcesses(int(name.removeprefix("p")), self._ended)
-            self._engines[name] = open_engine(self._store, clock=self._clock, processes=processes)
+            self._engines[name] = self._open(self._store, clock=self._clock, processes=processes)
         return self._engines[name]
 
     def do_clock(self, moment: str) -> str:
@@ -211,17 +214,28 @@ def lines(story: Path) -> Iterator[tuple[int, str]]:
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.stem)
 def test_the_story_goes_as_it_is_told(story: Path, kind: Kind, tmp_path: Path) -> None:
     with closing(kind.open(tmp_path)) as store:
-        teller = Teller(store)
-        for number, text in (*lines(story), (0, "check")):
-            line = Line.read(text)
-            place = f"{story.name}:{number}: {text}"
-            try:
-                came = teller.tell(line)
-            except AssertionError as error:
-                error.add_note(place)
-                raise
-            failed = came and not came.startswith("left") and line.words[0] not in ("due", "expire")
-            assert came == line.expected or (not line.expected and not failed), f"{place} (came: {came})"
+        told(story, Teller(store))
+
+
+@pytest.mark.parametrize("kind", STORES.values(), ids=lambda kind: kind.name)
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.stem)
+def test_the_story_goes_the_same_way_on_a_server(story: Path, kind: Kind, tmp_path: Path) -> None:
+    with closing(kind.open(tmp_path)) as store, remotes(store) as opened:
+        told(story, Teller(store, opened.open))
+
+
+def told(story: Path, teller: Teller) -> None:
+    """Every line comes out as it says, and at the end all sums add up."""
+    for number, text in (*lines(story), (0, "check")):
+        line = Line.read(text)
+        place = f"{story.name}:{number}: {text}"
+        try:
+            came = teller.tell(line)
+        except AssertionError as error:
+            error.add_note(place)
+            raise
+        failed = came and not came.startswith("left") and line.words[0] not in ("due", "expire")
+        assert came == line.expected or (not line.expected and not failed), f"{place} (came: {came})"
 
 
 def test_there_are_stories() -> None:
