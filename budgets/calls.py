@@ -12,9 +12,9 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from budgets.dialects.base import Reported
-from budgets.engine import Engine
 from budgets.errors import BudgetBusyError, BudgetError, ProviderError, UnreadableReplyError
 from budgets.leases import kept_alive
 from budgets.metering import (
@@ -30,6 +30,9 @@ from budgets.metering import (
 from budgets.money import money
 from budgets.records import Quote, Receipt
 from budgets.upstream import Answer, OutgoingCall, Upstream
+
+if TYPE_CHECKING:
+    from budgets.engine.api import EngineApi
 
 # Not reached, too many requests, overloaded. After another failure a provider may have worked already.
 _TRIED_AGAIN = frozenset({None, 429, 503, 529})
@@ -52,7 +55,7 @@ class Outcome:
 
 
 async def complete(
-    engine: Engine,
+    engine: EngineApi,
     upstream: Upstream,
     request: Request,
     *,
@@ -92,7 +95,7 @@ async def complete(
 class _Call:
     """One call between its steps, and what was written down about it."""
 
-    def __init__(self, engine: Engine, request: Request) -> None:
+    def __init__(self, engine: EngineApi, request: Request) -> None:
         self._engine = engine
         self._request = request
         self._metering = Metering(engine, request)

@@ -29,6 +29,7 @@ VARIABLES: Mapping[str, str] = {
     "default_output_tokens": "BUDGET_DEFAULT_OUTPUT_TOKENS",
     "patience_seconds": "BUDGET_PATIENCE_SECONDS",
     "on_threshold": "BUDGET_ON_THRESHOLD",
+    "key": "BUDGET_KEY",
 }
 
 
@@ -36,8 +37,8 @@ VARIABLES: Mapping[str, str] = {
 class Settings:
     """Where things are and how the engine behaves."""
 
-    # The store's file.
-    store: Path
+    # The store's file, or the address of the server that keeps it.
+    store: Path | str
     project: str
     # Whose budget is meant when nobody says; `None`: the project's only user.
     user: str | None
@@ -55,8 +56,15 @@ class Settings:
     patience_seconds: int = 30
     # Who is told of a threshold: a program by its arguments, or a web address; `None`: nobody but the caller.
     on_threshold: tuple[str, ...] | str | None = None
+    # What the server that keeps the store knows us by; a secret.
+    key: str | None = field(default=None, repr=False)
     # Setting -> where its value came from, in words; those that are missing have their default.
     sources: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def server(self) -> str | None:
+        """The address of the server that keeps the store; `None`: it is a file."""
+        return self.store if isinstance(self.store, str) else None
 
     @property
     def user_from(self) -> str | None:
@@ -121,8 +129,9 @@ def settings_of(
     chosen_project, project_from = value("project", project)
     user, user_from = value("user")
     prices, prices_from = value("prices")
+    key, key_from = value("key")
     return Settings(
-        store=_path(chosen_store, store_from)
+        store=_file_or_server(chosen_store, store_from)
         if chosen_store is not None
         else _data_folder() / "budgets.sqlite",
         project=_text(chosen_project, project_from) if chosen_project is not None else DEFAULT_PROJECT,
@@ -139,6 +148,7 @@ def settings_of(
         default_output_tokens=_whole(*value("default_output_tokens"), default=DEFAULT_OUTPUT_TOKENS, least=1),
         patience_seconds=_whole(*value("patience_seconds"), default=30, least=0),
         on_threshold=_program_or_address(*value("on_threshold")),
+        key=_secret(key, key_from) if key is not None else None,
         sources=sources,
     )
 
@@ -199,6 +209,23 @@ def _unreadable(file: Path, error: Exception) -> ConfigError:
 def _text(value: Any, source: str | None) -> str:
     if not isinstance(value, str) or not value:
         raise ConfigError(f"{source} has {value!r} where a text is needed", hint="put it in quotes")
+    return value
+
+
+def _file_or_server(value: Any, source: str | None) -> Path | str:
+    text = _text(value, source)
+    if not text.lower().startswith(("http:", "https:")):
+        return _path(text, source)
+    # Most stores are files, and the way to a server takes a while to load.
+    from budgets.server_link import checked_address
+
+    return checked_address(text)
+
+
+def _secret(value: Any, source: str | None) -> str:
+    """A key as it can stand in a header; never shown."""
+    if not isinstance(value, str) or not value.isascii() or not value.isprintable() or " " in value:
+        raise ConfigError(f"{source} has a key that is none", hint="copy it whole, without spaces")
     return value
 
 

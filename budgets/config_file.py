@@ -31,6 +31,12 @@ def set_setting(file: Path, name: str, text: str) -> Settings:
         raise InvalidValueError(
             f"{shown(name)} is no setting", hint=f"the settings are {', '.join(VARIABLES)}", setting=name
         )
+    if name == "key":
+        raise InvalidValueError(
+            "a key on the command line can be read by others of this machine",
+            hint=f'set BUDGET_KEY, or write key = "..." into {file} yourself',
+            setting=name,
+        )
     if not text.isprintable():
         raise InvalidValueError(
             f"{shown(text)} has characters that cannot be seen", hint="give plain text", setting=name

@@ -6,13 +6,17 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from budgets.engine import RENEW_SECONDS, Engine
-from budgets.errors import StoreError
+from budgets.engine import RENEW_SECONDS
+from budgets.errors import NotAllowedError, StoreError
+
+if TYPE_CHECKING:
+    from budgets.engine.api import EngineApi
 
 
 @contextmanager
-def kept_alive(engine: Engine) -> Iterator[None]:
+def kept_alive(engine: EngineApi) -> Iterator[None]:
     """
     Renew the engine's lease for as long as the block runs.
 
@@ -25,7 +29,7 @@ def kept_alive(engine: Engine) -> Iterator[None]:
         while not done.wait(RENEW_SECONDS):
             try:
                 engine.renew_lease()
-            except StoreError as error:
+            except (StoreError, NotAllowedError) as error:
                 logging.getLogger("budgets").warning("the lease was not renewed: %s", error)
 
     thread = threading.Thread(target=renew, name="budgets-lease", daemon=True)

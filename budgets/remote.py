@@ -89,9 +89,9 @@ class RemoteEngine:
         try:
             self.end_lease()
         finally:
-            self.hang_up()
+            self.let_go()
 
-    def hang_up(self) -> None:
+    def let_go(self) -> None:
         """Let go of the server, and leave the lease to itself."""
         self._link.close()
 
@@ -144,6 +144,7 @@ class RemoteEngine:
         model: str | None = None,
         hold_id: str | None = None,
         terms: Mapping[str, Any] | None = None,
+        sharers: int = 1,
     ) -> Held:
         """See `Engine.hold`."""
         held: Held = self._ask(
@@ -153,6 +154,7 @@ class RemoteEngine:
             model=model,
             hold_id=hold_id or self.new_id("call"),
             terms=terms,
+            sharers=sharers,
             holder=self._own(),
         )
         return held

@@ -102,6 +102,9 @@ class Link:
             connection.sock.settimeout(seconds)
             connection.request("POST", target, body, self._headers())
             response: HTTPResponse = connection.getresponse()
+            if response.status == 200 and response.length is None and not response.chunked:
+                # Ours say how long they are: this one was cut in its headers.
+                raise HTTPException
             answer = response.read(_MOST_BYTES + 1)
             found = response.status, response.headers.get_content_type(), answer
         except BaseException:
@@ -175,6 +178,16 @@ def error_of(problem: Mapping[str, Any]) -> BudgetError | None:
     return kind(
         message, hint=hint, **{name: value for name, value in problem.items() if name not in _OWN_MEMBERS}
     )
+
+
+def checked_address(address: str) -> str:
+    """
+    The address of a server, as it is shown.
+
+    Raises:
+        ConfigError: it is none, or the key would travel unprotected.
+    """
+    return _parts(address)[0]
 
 
 def _parts(address: str) -> tuple[str, bool, str, int, str]:

@@ -17,8 +17,10 @@ from budgets.records import Threshold
 
 if TYPE_CHECKING:
     from budgets.engine import Runner
+    from budgets.engine.api import EngineApi
     from budgets.ports import TokenCounter
     from budgets.pricing import PriceBook
+    from budgets.remote import RemoteEngine
     from budgets.writer import Writer
 
 
@@ -43,6 +45,44 @@ def open_engine(
     if grouped:
         return open_grouped(settings, store, settings.project, clock=clock, on_threshold=on_threshold)[0]
     return _engine(settings, store, settings.project, clock, None, on_threshold)
+
+
+def open_api(
+    settings: Settings,
+    *,
+    clock: Clock = utc_now,
+    on_threshold: Callable[[Threshold], None] | None = None,
+) -> EngineApi:
+    """The engine on the store that *settings* name, be it a file or kept by a server."""
+    if settings.server is None:
+        return open_engine(settings, clock=clock, on_threshold=on_threshold)
+    return connect(settings, settings.server, clock=clock, on_threshold=on_threshold)
+
+
+def connect(
+    settings: Settings,
+    address: str,
+    *,
+    clock: Clock = utc_now,
+    on_threshold: Callable[[Threshold], None] | None = None,
+) -> RemoteEngine:
+    """
+    An engine on the server at *address*, which is asked when something is first needed.
+
+    Raises:
+        ConfigError: it is no address, or the key would travel unprotected.
+    """
+    from budgets.remote import RemoteEngine
+    from budgets.server_link import Link
+    from budgets.stores.memory import MemoryStore
+
+    return RemoteEngine(
+        Link(address, settings.key),
+        project=settings.project,
+        desk=_engine(settings, MemoryStore(), settings.project, clock, None, None),
+        processes=SystemProcesses(),
+        on_threshold=on_threshold,
+    )
 
 
 def open_grouped(
@@ -98,7 +138,17 @@ def _engine(
 
 
 def open_store(settings: Settings) -> Store:
-    """The store of these settings."""
+    """
+    The store of these settings.
+
+    Raises:
+        ConfigError: a server keeps it.
+    """
+    if isinstance(settings.store, str):
+        raise ConfigError(
+            f"{settings.store} is a server, and this needs the store itself",
+            hint="run it on the server's machine, with --store and the store's file",
+        )
     return open_store_at(settings.store)
 
 

@@ -199,7 +199,8 @@ def _view(asked: _Asked) -> Iterator[tuple[Store, Reading] | None]:
     settings = load_settings(
         asked.env.environ, store=_said(asked.words, "--store"), project=_said(asked.words, "--project")
     )
-    if not (settings.store.is_file() and settings.store.stat().st_size):
+    # A server is not asked at every press of a key.
+    if isinstance(settings.store, str) or not (settings.store.is_file() and settings.store.stat().st_size):
         yield None
         return
     with closing(open_store(settings)) as store, store.reading(settings.project) as view:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
 Store: TypeAlias = Annotated[
-    str | None, typer.Option("--store", metavar="PATH", help="The store's file; else BUDGET_STORE.")
+    str | None,
+    typer.Option(
+        "--store", metavar="PATH", help="The store's file, or a server's address; else BUDGET_STORE."
+    ),
 ]
 Project: TypeAlias = Annotated[
     str | None, typer.Option("--project", metavar="NAME", help="The project; else BUDGET_PROJECT.")

@@ -14,7 +14,7 @@ from .output import confirm, note
 
 if TYPE_CHECKING:
     from budgets.config import Settings
-    from budgets.engine import Engine
+    from budgets.engine.api import EngineApi
     from budgets.notices import Notices
     from budgets.records import Threshold
 
@@ -56,17 +56,17 @@ class Session:
 
     @property
     def has_store(self) -> bool:
-        """Whether the store's file is there, for those that may not make one."""
+        """Whether the store's file is there, for those that may not make one. A server has one."""
         file = self.settings.store
-        return file.is_file() and file.stat().st_size > 0
+        return isinstance(file, str) or (file.is_file() and file.stat().st_size > 0)
 
     @cached_property
-    def engine(self) -> Engine:
+    def engine(self) -> EngineApi:
         """The engine on the store in force."""
-        from budgets.wiring import open_engine
+        from budgets.wiring import open_api
 
-        engine = open_engine(self.settings, clock=self.env.clock, on_threshold=self._reach)
-        self._opened.callback(engine.store.close)
+        engine = open_api(self.settings, clock=self.env.clock, on_threshold=self._reach)
+        self._opened.callback(engine.let_go)
         return engine
 
     def user(self, said: str | None, *, or_only_one: bool = True) -> str:

@@ -157,6 +157,10 @@ class Engine(Questions):
             self.runner.close()
             self.store.close()
 
+    def let_go(self) -> None:
+        """Let go of the store, and leave the lease to itself."""
+        self.store.close()
+
     def __enter__(self) -> Self:
         return self
 

@@ -32,7 +32,7 @@ def allow(principal: Principal, action: Action, path: Path) -> None:
     """
     if not principal.may(action, path):
         raise NotAllowedError(
-            f"this key may not {_WORDS[action]} {path[0] or 'the whole project'}",
+            f"this key, of role {principal.role}, may not {_WORDS[action]} {path[0] or 'the whole project'}",
             hint="use a key with another role, or for that user; `budget key create` makes one",
         )
 
@@ -60,7 +60,7 @@ def allow_operation(
         UnknownUserError, UnknownHoldError: what it is about is not there.
     """
     if sees_all(principal):
-        allow(principal, asked.action, (ROOT,))
+        allow(principal, asked.action, (arguments.get(asked.by or "") or ROOT, ROOT))
         return
     for path in _paths(principal, asked, arguments, engine):
         allow(principal, asked.action, path)

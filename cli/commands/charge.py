@@ -15,7 +15,7 @@ from ..session import Session
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from budgets.engine import Engine
+    from budgets.engine.api import EngineApi
     from budgets.records import Charge
     from budgets.usage import Usage
 
@@ -115,7 +115,7 @@ def _reported(counts: dict[str, str | None]) -> Usage:
 
 
 def _counted(
-    engine: Engine, model: str, provider: str | None, at: datetime, given: str | None, answered: str | None
+    engine: EngineApi, model: str, provider: str | None, at: datetime, given: str | None, answered: str | None
 ) -> Usage:
     """Our own count of bare texts, without the few tokens of framing that a provider adds."""
     from budgets.usage import Usage

@@ -62,7 +62,7 @@ class Shown(Result):
             "settings": [
                 {
                     "name": name,
-                    "value": _plain(getattr(found, name)),
+                    "value": _value(found, name),
                     "from": found.sources.get(name, DEFAULT),
                     "variable": variable,
                 }
@@ -226,6 +226,12 @@ def _overruled(name: str, environ: Mapping[str, str]) -> str | None:
 
     variable = VARIABLES.get(name)
     return variable if variable and environ.get(variable) else None
+
+
+def _value(settings: Settings, name: str) -> Any:
+    """A setting's value as JSON has it; of a secret only that there is one."""
+    value = getattr(settings, name)
+    return "(set)" if name == "key" and value is not None else _plain(value)
 
 
 def _plain(value: Any) -> Any:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from budgets.engine import Engine
+    from budgets.engine.api import EngineApi
+    from budgets.records import StoreInfo
 
 EXAMPLES = """
 budget doctor
@@ -131,6 +133,9 @@ def _settings(session: Session) -> Iterator[Finding]:
 
 def _store(session: Session) -> Iterator[Finding]:
     place = session.settings.store
+    if isinstance(place, str):
+        yield from _server(session, place)
+        return
     if not session.has_store:
         yield Finding(
             "store",
@@ -139,14 +144,17 @@ def _store(session: Session) -> Iterator[Finding]:
             "the first `budget create --user NAME --total 10 --every month` makes it",
         )
         return
-    engine, now = session.engine, session.env.clock()
-    found = engine.store.info()
-    yield Finding(
-        "store",
-        "ok",
-        f"{found.kind} at {place}, {found.size_bytes / 1e6:,.1f} MB, schema {found.schema}; "
-        f"projects {found.projects:,}, users {found.users:,}, entries {found.entries:,}",
-    )
+    from contextlib import closing
+
+    from budgets.wiring import open_engine
+
+    with closing(open_engine(session.settings, clock=session.env.clock)) as engine:
+        yield from _file(session, engine, place)
+
+
+def _file(session: Session, engine: Engine, place: Path) -> Iterator[Finding]:
+    now, found = session.env.clock(), engine.info()
+    yield _kept(found, str(place))
     if found.kind == "sqlite":
         yield _journal(place)
     yield _file_system(place)
@@ -155,6 +163,24 @@ def _store(session: Session) -> Iterator[Finding]:
     yield _leases(engine, now)
     yield _unconfirmed(engine)
     yield _sums(session)
+
+
+def _server(session: Session, address: str) -> Iterator[Finding]:
+    """What can be known of a store from outside; the rest `doctor` says on the server's machine."""
+    engine = session.engine
+    yield _kept(engine.info(), address)
+    yield from _clock(engine, session.env.clock())
+    yield _unconfirmed(engine)
+    yield _sums(session)
+
+
+def _kept(found: StoreInfo, where: str) -> Finding:
+    return Finding(
+        "store",
+        "ok",
+        f"{found.kind} at {where}, {found.size_bytes / 1e6:,.1f} MB, schema {found.schema}; "
+        f"projects {found.projects:,}, users {found.users:,}, entries {found.entries:,}",
+    )
 
 
 def _journal(place: Path) -> Finding:
@@ -209,7 +235,7 @@ def _writing(engine: Engine) -> Iterator[Finding]:
     yield Finding("writing", "ok", "the store takes writes")
 
 
-def _clock(engine: Engine, now: datetime) -> Iterator[Finding]:
+def _clock(engine: EngineApi, now: datetime) -> Iterator[Finding]:
     from ..words import since, when
 
     statuses = engine.statuses(with_project=True)
@@ -244,7 +270,7 @@ def _leases(engine: Engine, now: datetime) -> Finding:
     return Finding("leases", "ok", f"{states[False]} alive")
 
 
-def _unconfirmed(engine: Engine) -> Finding:
+def _unconfirmed(engine: EngineApi) -> Finding:
     from budgets.money import money
 
     holds = [each for each in engine.holds() if each.unconfirmed]

@@ -272,7 +272,7 @@ def _look(session: Session, user: str | None, limit: int | None, archived: bool)
     budgets = sorted(found, key=_nearness)
     more = 0 if limit is None else max(0, len(budgets) - limit)
     first = tuple(budgets[: len(budgets) - more])
-    return Overview(first, engine.project, tuple(engine.store.projects()), now, more)
+    return Overview(first, engine.project, tuple(engine.project_names()), now, more)
 
 
 def _nearness(status: BudgetStatus) -> tuple[bool, Fraction | int, Nanos, str]:

@@ -123,7 +123,10 @@ def store(_session: Session) -> None:
 
 def info(session: Session) -> StoreShown:
     """Show the store's kind, place, and size, and how much it keeps."""
-    return StoreShown(session.engine.store.info())
+    from dataclasses import replace
+
+    info, server = session.engine.info(), session.settings.server
+    return StoreShown(info if server is None else replace(info, path=server))
 
 
 def copy(
@@ -148,6 +151,12 @@ def copy(
 
     from ..progress import Progress
 
+    for each in (source, target):
+        if "://" in each:
+            raise UsageError(
+                f"{each} is a server, and only files are copied",
+                hint="copy the store on the server's machine, while the server is stopped",
+            )
     settings = session.settings
     said = [option for option in ("store", "project") if settings.sources.get(option) == "the command line"]
     if "store" in said:

@@ -23,7 +23,9 @@ from budgets_cli.results import error_document
 import budgets
 from budgets import errors
 from budgets.errors import BudgetError
+from budgets.server.principals import Principal
 from budgets.simulated import Fault
+from tests.support.serving import Fixed, served
 from tests.support.world import World, new_world, with_files
 
 FOLDER = Path(__file__).parent.parent / "cli" / "gallery"
@@ -148,6 +150,23 @@ def _newer(world: World) -> Iterator[None]:
     yield
 
 
+@contextmanager
+def _not_serving(world: World) -> Iterator[None]:
+    world.environ["BUDGET_STORE"] = "http://127.0.0.1:9"
+    with patch("budgets.server_link.time", _Hurried()):
+        yield
+
+
+@contextmanager
+def _reading_only(world: World) -> Iterator[None]:
+    with (
+        world.engine() as engine,
+        served(Fixed(lambda _: engine, engine.store), Principal("read")) as address,
+    ):
+        world.environ |= {"BUDGET_STORE": address, "BUDGET_KEY": "a-key"}
+        yield
+
+
 class _Hurried:
     """The time of a store, in which waiting takes no time."""
 
@@ -188,6 +207,8 @@ _ARRANGED: Mapping[str, Callable[[World], AbstractContextManager[None]]] = {
     "notes.txt is a text, and where a folder is needed": _file("notes.txt", "these are notes\n" * 80),
     "notes.txt is a text": _file("notes.txt", "these are notes, and not a store at all\n" * 40),
     "the store was written by a newer version": _newer,
+    "the store is a server, and none is running there": _not_serving,
+    "the store is a server, and BUDGET_KEY a key of role read": _reading_only,
     "another program has the store locked": _locked,
     "something fails that nobody foresaw": _broken,
 }

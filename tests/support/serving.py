@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from budgets.clock import FixedClock
 from budgets.engine import Engine, Runner
@@ -16,6 +17,8 @@ from budgets.ports import Clock, Processes, Store
 from budgets.remote import RemoteEngine
 from budgets.server.app import make_app
 from budgets.server.engines import Engines
+from budgets.server.principals import Principal
+from budgets.server.requests import PRINCIPAL
 from budgets.server_link import Link
 from budgets.stores.memory import MemoryStore
 from tests.support.engines import START, FakeProcesses, open_engine
@@ -42,10 +45,26 @@ class Fixed(Engines):
 
 
 @contextmanager
-def served(engines: Engines, *, make: Callable[[Engines], web.Application] = make_app) -> Iterator[str]:
-    """The address of a server on *engines*, which runs until the block ends."""
+def served(engines: Engines, principal: Principal | None = None) -> Iterator[str]:
+    """
+    The address of a server on *engines*, which runs until the block ends.
+
+    Args:
+        principal: Who everybody is taken for; `None`: whom the server takes them for.
+    """
+
+    @web.middleware
+    async def taken_for(request: web.Request, handler: Handler) -> web.StreamResponse:
+        assert principal is not None
+        request[PRINCIPAL] = principal
+        return await handler(request)
+
+    app = make_app(engines)
+    if principal is not None:
+        # The last one is the nearest to the route.
+        app.middlewares.append(taken_for)
     loop = asyncio.new_event_loop()
-    runner = web.AppRunner(make(engines))
+    runner = web.AppRunner(app)
     address: list[str] = []
 
     async def begin() -> None:
@@ -118,4 +137,4 @@ def remotes(store: Store) -> Iterator[Remotes]:
     with served(Fixed(found.serve, store)) as found.address:
         yield found
         for engine in found.opened:
-            engine.hang_up()
+            engine.let_go()
