@@ -105,6 +105,7 @@ _TABLE: Final[Mapping[str, tuple[Action, Subject]]] = {
     "stream_page": ("read", "user"),
     "charges_page": ("read", "user"),
     "history": ("read", "user"),
+    "learned": ("read", "project"),
     "timezone": ("read", "user"),
     "spending": ("read", "user"),
     "projects": ("read", "project"),

@@ -18,6 +18,7 @@ from budgets.engine.reading import Outlook
 from budgets.engine.reporting import PAGE, Branch, By, ProjectReport, Spending, Which
 from budgets.engine.shaping import Change, LimitTerms
 from budgets.errors import ServerError
+from budgets.lessons import Learned
 from budgets.money import Nanos
 from budgets.operations import Holder, operation
 from budgets.ports import Processes
@@ -118,7 +119,7 @@ class RemoteEngine:
         return self._desk.new_id(kind)
 
     def quote(self, ask: Ask, *, provider: str | None = None) -> Quote:
-        """See `Engine.quote`."""
+        """See `Engine.quote`. What the server's project has learned about our counts is not in it."""
         return self._desk.quote(ask, provider=provider)
 
     def cost(
@@ -357,6 +358,11 @@ class RemoteEngine:
             if len(page) < wanted:
                 break
             before = page[-1].id
+        return found
+
+    def learned(self) -> tuple[Learned, datetime | None]:
+        """See `Engine.learned`."""
+        found: tuple[Learned, datetime | None] = self._ask("learned")
         return found
 
     def timezone(self, user: str = ROOT) -> str:

@@ -16,6 +16,7 @@ from budgets.asks import Ask
 from budgets.engine.reading import Outlook
 from budgets.engine.reporting import Branch, By, ProjectReport, Spending, Which
 from budgets.engine.shaping import Change, LimitTerms
+from budgets.lessons import Learned
 from budgets.money import Nanos
 from budgets.ports import Clock, TokenCounter
 from budgets.pricing import PriceBook
@@ -132,6 +133,7 @@ class EngineApi(Protocol):
     def charges(
         self, user: str = ROOT, *, since: datetime | None = None, until: datetime | None = None
     ) -> Iterator[Entry]: ...
+    def learned(self) -> tuple[Learned, datetime | None]: ...
     def timezone(self, user: str = ROOT) -> str: ...
     def spending(
         self,

@@ -51,6 +51,7 @@ LINES = (
     "budget reset-due --dry-run",
     "budget reset-due",
     "budget prices check",
+    "budget status --estimates",
     "budget check",
     "budget status --user nobody",
 )

@@ -98,7 +98,7 @@ def test_all_projects_or_one(filled: Budget) -> None:
         ),
         (("old.sqlite", "full.json"), 1, "is in the store to copy to already", "new file"),
         (("empty.sqlite", "new.json", "--all"), 1, "there is no project default", "it is empty"),
-        (("old.sqlite", "https://example.com/x"), 1, "is not a file", "path of a store's file"),
+        (("old.sqlite", "https://example.com/x"), 2, "only files are copied", "on the server's machine"),
     ],
 )
 def test_a_copy_that_cannot_be_meant_is_refused(

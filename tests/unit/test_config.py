@@ -73,6 +73,7 @@ def test_every_setting_can_be_set_in_both_places(load: Load) -> None:
         "default_output_tokens": 5,
         "patience_seconds": 0,
         "on_threshold": "https://example.com/hook",
+        "key": "bk_1",
     }
     assert set(values) == set(VARIABLES)
     text = "\n".join(f"{name} = {value!r}" for name, value in values.items())
@@ -89,6 +90,8 @@ def test_every_setting_can_be_set_in_both_places(load: Load) -> None:
         ("store = 5", "5"),
         ("store = ''", "''"),
         ("project = ['a']", "['a']"),
+        ("store = 'http://example.com'", "not this machine"),
+        ("key = 'a b'", "a key that is none"),
         ("on_expiry = 'maybe'", "maybe"),
         ("durability = true", "True"),
         ("default_output_tokens = 0", "0"),
