@@ -219,7 +219,10 @@ def _file_or_server(value: Any, source: str | None) -> Path | str:
     # Most stores are files, and the way to a server takes a while to load.
     from budgets.server_link import checked_address
 
-    return checked_address(text)
+    try:
+        return checked_address(text)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error.message}", hint=error.hint) from error
 
 
 def _secret(value: Any, source: str | None) -> str:
