@@ -13,11 +13,11 @@ Every error that this project raises on purpose.
     ├── UnknownHoldError (also KeyError)        no hold of that id
     ├── UnknownEntryError (also KeyError)       no entry of that id
     ├── ConflictError                           a known id with other content
+    ├── AccessDeniedError                       the key of a request may not do what it asks for
     ├── UnreadableReplyError (also ValueError)  a provider's reply without usage that can be trusted
     ├── ProviderError                           the provider answered 4xx or 5xx, or not at all
     │   └── MissingKeyError                     no key for that provider in the environment
     ├── ConfigError                             a setting that cannot be used
-    ├── NotAllowedError                         a server does not know the key, or the key may not do that
     └── StoreError                              the store cannot be read or written
         ├── StoreBusyError                      others kept the store locked for too long: try again
         ├── ServerError                         the server that keeps the store did not answer as it should
@@ -149,6 +149,12 @@ class ConflictError(BudgetError):
     code = "conflict"
 
 
+class AccessDeniedError(BudgetError):
+    """Raised by a server when the key of a request may not do what it asks for."""
+
+    code = "access_denied"
+
+
 class UnreadableReplyError(BudgetError, ValueError):
     """Raised when a provider's reply has no usage block that can be trusted."""
 
@@ -171,12 +177,6 @@ class ConfigError(BudgetError):
     """Raised when a setting, from a file or the environment, cannot be used."""
 
     code = "config_error"
-
-
-class NotAllowedError(BudgetError):
-    """Raised when a server does not know the key that came with a request, or the key may not do that."""
-
-    code = "not_allowed"
 
 
 class StoreError(BudgetError):

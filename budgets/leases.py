@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from budgets.engine import RENEW_SECONDS
-from budgets.errors import NotAllowedError, StoreError
+from budgets.errors import AccessDeniedError, StoreError
 
 if TYPE_CHECKING:
     from budgets.engine.api import EngineApi
@@ -29,7 +29,7 @@ def kept_alive(engine: EngineApi) -> Iterator[None]:
         while not done.wait(RENEW_SECONDS):
             try:
                 engine.renew_lease()
-            except (StoreError, NotAllowedError) as error:
+            except (StoreError, AccessDeniedError) as error:
                 logging.getLogger("budgets").warning("the lease was not renewed: %s", error)
 
     thread = threading.Thread(target=renew, name="budgets-lease", daemon=True)

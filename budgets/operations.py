@@ -105,6 +105,7 @@ _TABLE: Final[Mapping[str, tuple[Action, Subject]]] = {
     "stream_page": ("read", "user"),
     "charges_page": ("read", "user"),
     "history": ("read", "user"),
+    "explain": ("read", "call"),
     "learned": ("read", "project"),
     "timezone": ("read", "user"),
     "spending": ("read", "user"),
@@ -117,7 +118,7 @@ NAMES: Final = tuple(_TABLE)
 
 _SUBJECTS: Final[Mapping[Subject, tuple[str, ...]]] = {
     "user": ("user", "above", "top"),
-    "call": ("hold_id", "charge_id"),
+    "call": ("hold_id", "charge_id", "record_id"),
     "lease": (),
     "project": (),
 }

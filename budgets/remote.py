@@ -14,6 +14,7 @@ from datetime import datetime
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Self
 
+from budgets.engine.explaining import Explained
 from budgets.engine.reading import Outlook
 from budgets.engine.reporting import PAGE, Branch, By, ProjectReport, Spending, Which
 from budgets.engine.shaping import Change, LimitTerms
@@ -52,7 +53,7 @@ class RemoteEngine:
     """
     One project's budgets, on a server. Safe to share between threads.
 
-    What each method does, `budgets.Engine` says; any may raise `ServerError` and `NotAllowedError` as well.
+    What each method does, `budgets.Engine` says; any may raise `ServerError` and `AccessDeniedError` as well.
 
     Args:
         link: The way to the server.
@@ -358,6 +359,11 @@ class RemoteEngine:
             if len(page) < wanted:
                 break
             before = page[-1].id
+        return found
+
+    def explain(self, record_id: str) -> Explained:
+        """See `Engine.explain`."""
+        found: Explained = self._ask("explain", record_id=record_id)
         return found
 
     def learned(self) -> tuple[Learned, datetime | None]:

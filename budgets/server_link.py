@@ -18,7 +18,7 @@ from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from budgets.errors import BudgetError, ConfigError, NotAllowedError, ServerError, by_code
+from budgets.errors import AccessDeniedError, BudgetError, ConfigError, ServerError, by_code
 
 # Errors come as problem details, with the error's own values beside: https://www.rfc-editor.org/rfc/rfc9457
 PROBLEM: Final = "application/problem+json"
@@ -145,7 +145,7 @@ class Link:
         if known is not None:
             raise known
         if status in (401, 403):
-            raise NotAllowedError(
+            raise AccessDeniedError(
                 str(problem.get("detail") or f"{self.address} does not let us in"),
                 hint=problem.get("hint") or "put a key into BUDGET_KEY; `budget key create` makes one",
             )

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from budgets.clock import to_micros
-from budgets.engine import Engine, LimitTerms
+from budgets.engine import LimitTerms
+from budgets.engine.api import EngineApi
 from budgets.money import Nanos
 from budgets.records import Charge, Entry
 from budgets.user_cost import UserCost
@@ -25,7 +26,7 @@ class Taken:
     charged_nanos: Nanos
 
 
-def take_over(engine: Engine, users: Iterable[UserCost]) -> Iterator[Taken]:
+def take_over(engine: EngineApi, users: Iterable[UserCost]) -> Iterator[Taken]:
     """
     Make each user's budget where there is none, and charge what the file says was spent.
 
@@ -50,7 +51,7 @@ def _imported(entries: Iterable[Entry], user: str) -> list[Entry]:
     ]
 
 
-def _charge(engine: Engine, said: UserCost, model: str, nanos: Nanos, before: Iterable[Entry]) -> Nanos:
+def _charge(engine: EngineApi, said: UserCost, model: str, nanos: Nanos, before: Iterable[Entry]) -> Nanos:
     """Bring what was imported of *model* in the period up to *nanos*; gives what was charged."""
     period = to_micros(said.since) if said.since is not None else 0
     series = f"import:{said.user}:{period}:{model}"

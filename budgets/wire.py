@@ -210,26 +210,52 @@ def _literal(choices: tuple[Any, ...]) -> Codec:
 
 
 def _union(kinds: tuple[Any, ...]) -> Codec:
-    """A record or an amount, a thing or nothing: told apart by what JSON has them as."""
+    """A record or an amount, a thing or nothing: told apart by what JSON has; records by their names."""
     others = [kind for kind in kinds if kind is not NoneType]
-    records = [codec(kind) for kind in others if _is_record(kind)]
+    if Fraction in others:
+        # A whole number is written as a fraction is.
+        others = [kind for kind in others if kind is not int]
+    records = [kind for kind in others if _is_record(kind)]
     rest = [codec(kind) for kind in others if not _is_record(kind)]
-    assert len(records) <= 1 >= len(rest), f"{kinds} cannot be told apart"
+    record = _named(records) if len(records) > 1 else codec(records[0]) if records else None
+    assert len(rest) <= 1, f"{kinds} cannot be told apart"
     optional = len(others) < len(kinds)
-    schemas: list[Mapping[str, Any]] = [each.schema for each in (*records, *rest)]
+    schemas: list[Mapping[str, Any]] = [each.schema for each in (*([record] if record else []), *rest)]
 
     def encoded(value: Any) -> Any:
         if value is None:
             return None
-        return (records if _is_record(value) and records else rest)[0].encode(value)
+        return (record if record is not None and _is_record(value) else rest[0]).encode(value)
 
     def decoded(value: Any, strict: bool) -> Any:
         if value is None and optional:
             return None
-        found = records if records and (isinstance(value, dict) or not rest) else rest
-        return found[0].decode(value, strict)
+        found = record if record is not None and (isinstance(value, dict) or not rest) else rest[0]
+        return found.decode(value, strict)
 
     return Codec(encoded, decoded, {"anyOf": [*schemas, *([{"type": "null"}] if optional else [])]})
+
+
+def _named(kinds: list[Any]) -> Codec:
+    """One of several records: an object with one field, the record's name."""
+    known = {kind.__name__: kind for kind in kinds}
+
+    def decoded(value: Any, strict: bool) -> Any:
+        if not isinstance(value, dict) or len(value) != 1 or not value.keys() <= known.keys():
+            raise _wrong(value)
+        ((name, found),) = value.items()
+        return codec(known[name]).decode(found, strict)
+
+    return Codec(
+        lambda value: {type(value).__name__: codec(known[type(value).__name__]).encode(value)},
+        decoded,
+        {
+            "type": "object",
+            "properties": {name: codec(kind).schema for name, kind in known.items()},
+            "minProperties": 1,
+            "maxProperties": 1,
+        },
+    )
 
 
 def _fixed(kinds: tuple[Any, ...]) -> Codec:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from budgets import pricing
 from budgets.asks import Ask
+from budgets.engine.explaining import Explained
 from budgets.engine.reading import Outlook
 from budgets.engine.reporting import Branch, By, ProjectReport, Spending, Which
 from budgets.engine.shaping import Change, LimitTerms
@@ -133,6 +134,7 @@ class EngineApi(Protocol):
     def charges(
         self, user: str = ROOT, *, since: datetime | None = None, until: datetime | None = None
     ) -> Iterator[Entry]: ...
+    def explain(self, record_id: str) -> Explained: ...
     def learned(self) -> tuple[Learned, datetime | None]: ...
     def timezone(self, user: str = ROOT) -> str: ...
     def spending(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from budgets.engine import Engine
-from budgets.errors import NotAllowedError
+from budgets.errors import AccessDeniedError
 from budgets.operations import Operation
 from budgets.records import ROOT, Path
 from budgets.server.principals import Action, Principal
@@ -17,10 +17,10 @@ def allow_project(principal: Principal, project: str) -> None:
     Let pass who may act on *project*.
 
     Raises:
-        NotAllowedError: the key is for another one.
+        AccessDeniedError: the key is for another one.
     """
     if principal.project not in (None, project):
-        raise NotAllowedError(f"this key is not for the project {project}", hint="use a key that is")
+        raise AccessDeniedError(f"this key is not for the project {project}", hint="use a key that is")
 
 
 def allow(principal: Principal, action: Action, path: Path) -> None:
@@ -28,10 +28,10 @@ def allow(principal: Principal, action: Action, path: Path) -> None:
     Let pass who may do that to the budget at the beginning of *path*.
 
     Raises:
-        NotAllowedError: the key's role, or its scope, does not have it.
+        AccessDeniedError: the key's role, or its scope, does not have it.
     """
     if not principal.may(action, path):
-        raise NotAllowedError(
+        raise AccessDeniedError(
             f"this key, of role {principal.role}, may not {_WORDS[action]} {path[0] or 'the whole project'}",
             hint="use a key with another role, or for that user; `budget key create` makes one",
         )
@@ -56,7 +56,7 @@ def allow_operation(
     Let pass who may carry out an operation of the engine with these arguments.
 
     Raises:
-        NotAllowedError: it may not.
+        AccessDeniedError: it may not.
         UnknownUserError, UnknownHoldError: what it is about is not there.
     """
     if sees_all(principal):

@@ -9,12 +9,12 @@ from typing import Any
 from aiohttp import web
 
 from budgets.errors import (
+    AccessDeniedError,
     BudgetBusyError,
     BudgetError,
     BudgetExceededError,
     ConflictError,
     InvalidValueError,
-    NotAllowedError,
     StoreBusyError,
     UnknownEntryError,
     UnknownHoldError,
@@ -34,7 +34,7 @@ _STATUS: tuple[tuple[type[BudgetError], int], ...] = (
     (UnknownPriceError, 422),
     (UserExistsError, 409),
     (ConflictError, 409),
-    (NotAllowedError, 403),
+    (AccessDeniedError, 403),
     (StoreBusyError, 503),
 )
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from budgets.clock import FixedClock
 from budgets.engine import Change, Engine, LimitTerms
-from budgets.errors import ConflictError, NotAllowedError
+from budgets.errors import AccessDeniedError, ConflictError
 from budgets.operations import NAMES
 from budgets.records import ROOT, Charge
 from budgets.remote import RemoteEngine
@@ -54,7 +54,7 @@ def reached(engine: Engine, principal: Principal | None = None, *, pid: int = 7)
 def test_who_may_read_may_not_spend_and_who_may_spend_may_not_change(engine: Engine) -> None:
     with reached(engine, Principal("read")) as remote:
         assert remote.status("ann").left.nanos == 90
-        with pytest.raises(NotAllowedError, match="of role read, may not make calls or charges for ann"):
+        with pytest.raises(AccessDeniedError, match="of role read, may not make calls or charges for ann"):
             remote.hold("ann", 1)
     with reached(engine, Principal("meter")) as remote:
         remote.charge("ann", Charge(5))
@@ -64,7 +64,7 @@ def test_who_may_read_may_not_spend_and_who_may_spend_may_not_change(engine: Eng
             lambda: remote.reset("ann"),
             lambda: remote.correct("ann-1", -1, note="back"),
         ):
-            with pytest.raises(NotAllowedError, match="may not change"):
+            with pytest.raises(AccessDeniedError, match="may not change"):
                 attempt()
     assert engine.status("ann").left.nanos == 85
 
@@ -102,7 +102,7 @@ def test_a_key_sees_and_changes_its_own_and_nothing_else(
             lambda: remote.info(),
             lambda: remote.reset_due(),
         ):
-            with pytest.raises(NotAllowedError):
+            with pytest.raises(AccessDeniedError):
                 attempt()
     assert engine.find_hold("eve-1").nanos == 10
 
@@ -110,7 +110,7 @@ def test_a_key_sees_and_changes_its_own_and_nothing_else(
 def test_a_key_of_one_project_has_no_other(engine: Engine) -> None:
     with (
         reached(engine, Principal("admin", project="elsewhere")) as remote,
-        pytest.raises(NotAllowedError, match="not for the project default"),
+        pytest.raises(AccessDeniedError, match="not for the project default"),
     ):
         remote.users()
 

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 import pytest
 
 from budgets.errors import (
+    AccessDeniedError,
     BudgetBusyError,
     ConfigError,
     ConflictError,
-    NotAllowedError,
     ServerError,
 )
 from budgets.server_link import Link, checked_address, error_of
@@ -83,8 +83,8 @@ def test_a_refusal_is_the_error_that_it_was() -> None:
 @pytest.mark.parametrize(
     ("answer", "kind", "words"),
     [
-        (http(401, "{}"), NotAllowedError, "does not let us in"),
-        (http(403, '{"detail": "not yours"}'), NotAllowedError, "not yours"),
+        (http(401, "{}"), AccessDeniedError, "does not let us in"),
+        (http(403, '{"detail": "not yours"}'), AccessDeniedError, "not yours"),
         (http(404, "Not Found", "text/plain"), ServerError, "does not know this request"),
         (http(502, "<html>", "text/html"), ServerError, "answered 502"),
         (http(200, "<html>", "text/html"), ServerError, "answered 200"),

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 
 from budgets import wire
 from budgets.engine import Change, LimitTerms
+from budgets.engine.explaining import Explained
 from budgets.engine.reading import Outlook
 from budgets.engine.reporting import Branch, ProjectReport, Spending
+from budgets.lessons import Learned
 from budgets.money import format_usd
 from budgets.operations import NAMES, operation
 from budgets.periods import PeriodRule
@@ -94,7 +96,7 @@ def made(kind: Any, depth: int = 0) -> st.SearchStrategy[Any]:
 
 RECORDS = (
     Budget, BudgetStatus, Change, Charge, CheckReport, Entry, Held, Hold, Left, Limit, LimitTerms, Outlook,
-    ProjectReport, Quote, Receipt, Refusal, Rolled, Spending, StoreInfo, Totals, Branch,
+    Explained, Learned, ProjectReport, Quote, Receipt, Refusal, Rolled, Spending, StoreInfo, Totals, Branch,
 )  # fmt: skip
 
 
