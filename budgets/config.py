@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from budgets.errors import ConfigError
+from budgets.addresses import protected
+from budgets.errors import ConfigError, InvalidValueError
 from budgets.records import DEFAULT_OUTPUT_TOKENS
 
 APP = "budget"
@@ -24,6 +25,7 @@ VARIABLES: Mapping[str, str] = {
     "project": "BUDGET_PROJECT",
     "user": "BUDGET_USER",
     "prices": "BUDGET_PRICES",
+    "prices_url": "BUDGET_PRICES_URL",
     "on_expiry": "BUDGET_ON_EXPIRY",
     "durability": "BUDGET_DURABILITY",
     "default_output_tokens": "BUDGET_DEFAULT_OUTPUT_TOKENS",
@@ -46,6 +48,8 @@ class Settings:
     prices: Path
     # The configuration file that was looked for; it need not exist.
     file: Path
+    # Where `prices update` looks for a newer book; `None`: in the `genai-prices` package that is installed.
+    prices_url: str | None = None
     # What becomes of the holds of a process that died.
     on_expiry: Literal["unconfirmed", "release"] = "unconfirmed"
     # `process`: holds are safe from a killed process, not from a power cut. Charges always are.
@@ -138,6 +142,7 @@ def settings_of(
         user=_text(user, user_from) if user is not None else None,
         prices=_path(prices, prices_from) if prices is not None else file.parent / "prices.toml",
         file=file,
+        prices_url=_address(*value("prices_url")),
         on_expiry=cast(
             "Literal['unconfirmed', 'release']",
             _choice(*value("on_expiry"), choices=("unconfirmed", "release")),
@@ -239,6 +244,15 @@ def _path(value: Any, source: str | None) -> Path:
         raise ConfigError(
             f"{source} has {value!r}, and there is no such home folder", hint="write the path out"
         ) from error
+
+
+def _address(value: Any, source: str | None) -> str | None:
+    if value is None:
+        return None
+    try:
+        return protected(_text(value, source))
+    except InvalidValueError as error:
+        raise ConfigError(f"{source}: {error.message}", hint=error.hint) from error
 
 
 def _program_or_address(value: Any, source: str | None) -> tuple[str, ...] | str | None:

@@ -18,6 +18,7 @@ Every error that this project raises on purpose.
     ├── ProviderError                           the provider answered 4xx or 5xx, or not at all
     │   └── MissingKeyError                     no key for that provider in the environment
     ├── ConfigError                             a setting that cannot be used
+    ├── PriceSourceError                        no newer price book can be had
     └── StoreError                              the store cannot be read or written
         ├── StoreBusyError                      others kept the store locked for too long: try again
         ├── ServerError                         the server that keeps the store did not answer as it should
@@ -177,6 +178,12 @@ class ConfigError(BudgetError):
     """Raised when a setting, from a file or the environment, cannot be used."""
 
     code = "config_error"
+
+
+class PriceSourceError(BudgetError):
+    """Raised when no newer price book can be had: no answer, no package, or not one that is understood."""
+
+    code = "price_source"
 
 
 class StoreError(BudgetError):

@@ -133,6 +133,8 @@ class ModelPrices:
     free: bool = False
     # Region -> what every token price is multiplied with there.
     uplift: tuple[tuple[str, Fraction], ...] = ()
+    # How much less than its rows, which are list prices, the account pays: in percent, below 100.
+    discount_percent: Fraction = Fraction(0)
     # The service tier, and the region, of the call that these are the prices of.
     tier: str = STANDARD
     region: str | None = None
@@ -158,6 +160,8 @@ class ModelPrices:
                 unit: tuple(_times(row, factor) for row in rows) if unit in TOKEN_UNITS else rows
                 for unit, rows in steps.items()
             }
+        if self.discount_percent:
+            steps = {unit: tuple(map(self.after_discount, rows)) for unit, rows in steps.items()}
         object.__setattr__(self, "_steps", steps)
         edges = sorted({row.above for rows in steps.values() for row in rows if row.above})
         object.__setattr__(self, "_edges", tuple(edges))
@@ -174,6 +178,13 @@ class ModelPrices:
         if not self._edges:
             return self._rates[0]
         return self._rates[bisect_left(self._edges, usage.input_tokens)]
+
+    def after_discount(self, row: Price) -> Price:
+        """The row as the account pays it; itself where there is no discount."""
+        if not self.discount_percent:
+            return row
+        source = f"{row.source}, less {percent_text(self.discount_percent)}".removeprefix(", ")
+        return replace(_times(row, 1 - self.discount_percent / 100), source=source)
 
     @property
     def tiers(self) -> tuple[str, ...]:
@@ -245,6 +256,13 @@ class ModelPrices:
         """The row that bills *unit* highest at a call with up to that much input: a lower step may be it."""
         reached = {row.above + 1 for row in self.rows if row.above < input_tokens}
         return max((self.row(unit, tokens) for tokens in sorted({*reached, input_tokens})), key=_picos)
+
+
+def percent_text(percent: Fraction) -> str:
+    """`10%`, `12.5%`: exact, for a percentage that was given as a decimal."""
+    assert 10**12 % percent.denominator == 0, "a percentage is given as a decimal"
+    whole, part = divmod(percent.numerator * (10**12 // percent.denominator), 10**12)
+    return f"{whole}.{part:012d}".rstrip("0").rstrip(".") + "%"
 
 
 def _by_unit(rows: Sequence[Price], tier: str) -> dict[str, tuple[Price, ...]]:
@@ -394,6 +412,7 @@ def pinned(prices: ModelPrices, rows: Mapping[str, Price]) -> dict[str, Any]:
         "model": f"{prices.provider}/{prices.model}",
         **({"tier": prices.tier} if prices.tier != STANDARD else {}),
         **({"region": prices.region} if prices.region is not None else {}),
+        **({"discount": percent_text(prices.discount_percent)} if prices.discount_percent else {}),
         "rows": {unit: str(row.picos) for unit, row in rows.items()},
         "terms": [{"units": units, **dict(said)} for said, units in terms.items()],
     }
@@ -413,6 +432,13 @@ def _said_of(unit: str, row: Price) -> Iterator[tuple[str, Any]]:
         yield "hours", "-".join(f"{each:%H:%M}" for each in row.hours)
     if row.source:
         yield "source", row.source
+
+
+def of_one_call(usage: Usage, prices: ModelPrices) -> Usage:
+    """The usage with the call itself in it, where calls have a price: a reply does not count itself."""
+    if prices.own_row("requests", 0) is None or usage["requests"]:
+        return usage
+    return Usage.of(how=usage.how, **dict(usage.counts), requests=1)
 
 
 def cost(usage: Usage, prices: ModelPrices) -> Cost:

@@ -147,7 +147,7 @@ class HttpUpstream:
                     # Packed pieces of a stream would wait in a decompressor.
                     headers={**call.headers, "accept-encoding": "identity"},
                     allow_redirects=False,
-                    proxy=_proxy_for(call.url),
+                    proxy=proxy_for(call.url),
                 )
         # `from None`: the library's errors carry the request's headers, and with them the key.
         except (
@@ -188,8 +188,9 @@ def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name not in void}
 
 
-def _proxy_for(url: str) -> str | None:
-    # The same variables that curl and the SDKs obey. `trust_env` would also read passwords from ~/.netrc.
+def proxy_for(url: str) -> str | None:
+    """The proxy that the usual variables name for an address, as curl and the SDKs have it."""
+    # `trust_env` would also read passwords from ~/.netrc.
     from urllib.parse import urlsplit
     from urllib.request import getproxies, proxy_bypass
 
@@ -203,7 +204,7 @@ def _proxy_for(url: str) -> str | None:
 def _failure(
     call: OutgoingCall, what: str, error: Exception | None, *, charged_possible: bool
 ) -> ProviderError:
-    why = f": {_reason(error)}" if error is not None else ""
+    why = f": {reason(error)}" if error is not None else ""
     return ProviderError(
         f"{call.provider} {what}{why}",
         hint=(
@@ -217,8 +218,8 @@ def _failure(
     )
 
 
-def _reason(error: Exception) -> str:
-    # Written from the kind of error alone: its own text may quote addresses and headers.
+def reason(error: Exception) -> str:
+    """What went wrong, from the kind of error alone: its own text may quote addresses and headers."""
     import aiohttp
 
     kinds: tuple[tuple[type[Exception], str], ...] = (

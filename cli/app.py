@@ -46,7 +46,7 @@ COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "config": ("check", "path", "set", "unset"),
     "doctor": (),
     "completion": (),
-    "prices": ("list", "show", "set", "import", "diff", "check"),
+    "prices": ("list", "show", "set", "import", "diff", "update", "check"),
     "store": ("copy", "info"),
     "wrap": (),
     "demo": (),

@@ -236,10 +236,7 @@ class Engine(Questions):
         from budgets import pricing
 
         prices = self.book.find(model, provider=provider, at=at or self.clock()).for_call(tier, region)
-        if prices.own_row("requests", 0) is not None and not usage["requests"]:
-            # A reply does not count itself, and here the call itself has a price.
-            usage = Usage.of(how=usage.how, **dict(usage.counts), requests=1)
-        return pricing.cost(usage, prices)
+        return pricing.cost(pricing.of_one_call(usage, prices), prices)
 
     # Money in motion
 

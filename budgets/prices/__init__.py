@@ -37,7 +37,7 @@ def open_book(overlay_path: Path | None = None) -> BundledBook | LayeredBook:
         if imported_path(overlay_path).exists():
             path = imported_path(overlay_path)
         own = read_overlay(overlay_path)
-        if own.rows:
+        if own:
             from budgets.prices.book import LayeredBook
 
             return LayeredBook(own, path)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime
+from fractions import Fraction
 from pathlib import Path
 
 from budgets.clock import aware_utc
-from budgets.prices.bundled import PATH, BundledBook, Known
+from budgets.prices.bundled import PATH, BundledBook, Known, keep
+from budgets.prices.discounts import Discount, discount_of
 from budgets.prices.names import provider_id
 from budgets.prices.overlay import Overlay, OwnPrice
 from budgets.pricing import ModelPrices, Price, unknown_model
@@ -19,11 +22,14 @@ class LayeredBook:
 
     An own price replaces all of a model's bundled prices, never single units of them; what is known of the
     model besides (its window, its output limit) stays, where the owner does not say otherwise.
+    A discount is on what the bundled data has; an own price is what the owner pays, and has none.
     """
 
     def __init__(self, own: Overlay, path: Path = PATH) -> None:
         self._own = own
         self._bundled = BundledBook(path, suffix=f"+own-{own.digest}")
+        # The same answer of the bundled book, at the same discount, is the same answer here.
+        self._discounted: dict[tuple[str, str | None], tuple[ModelPrices, Fraction, ModelPrices]] = {}
 
     @property
     def version(self) -> str:
@@ -44,8 +50,24 @@ class LayeredBook:
             if found is None:
                 raise unknown_model(model, self.nearest(model))
         if found is None:
-            return self._bundled.find(model, provider=provider, at=at)
+            return self._after_discount(self._bundled.find(model, provider=provider, at=at), provider, at)
         return self._answer(model, provider, known, found)
+
+    def discount(self, provider: str, at: datetime) -> Discount | None:
+        """The discount on *provider*'s list prices at *at* (aware); `None`: there is none."""
+        return discount_of(self._own.discounts, provider, aware_utc(at))
+
+    def _after_discount(self, listed: ModelPrices, provider: str | None, at: datetime) -> ModelPrices:
+        discount = discount_of(self._own.discounts, listed.provider, at)
+        if discount is None or not discount.percent:
+            return listed
+        key = (listed.asked, provider)
+        kept = self._discounted.get(key)
+        if kept is not None and kept[0] is listed and kept[1] == discount.percent:
+            return kept[2]
+        found = replace(listed, discount_percent=discount.percent)
+        keep(self._discounted, key, (listed, discount.percent, found))
+        return found
 
     def _answer(
         self,
@@ -83,7 +105,8 @@ class LayeredBook:
                 yield found
         for found in self._bundled.current(at):
             if (found.provider, found.model.lower()) not in own:
-                yield found
+                discount = self.discount(found.provider, at)
+                yield found if discount is None else replace(found, discount_percent=discount.percent)
 
     def history(self, model: str, *, provider: str | None = None) -> tuple[Price, ...]:
         """All rows of a model, those before and after now among them; the owner's, where there are any."""

@@ -102,18 +102,11 @@ def build(raw_map: bytes, map_version: str, today: date) -> Built:
     """
     import importlib.metadata
 
-    import genai_prices.data
-
-    limits = {each["id"]: each for each in map(json.loads, LIMITS.read_text("utf-8").splitlines())}
+    limits = _limits()
     lines, disagreements = _merged([dict(line) for line in from_genai.models()], raw_map, today)
     if missing := limits.keys() - {line["id"] for line in lines}:
         raise ValueError(f"limits.jsonl names models that are not there: {', '.join(sorted(missing))}")
-    first = {
-        "name": "genai-prices",
-        "version": importlib.metadata.version("genai-prices"),
-        "licence": "MIT",
-        "sha256": hashlib.sha256(Path(genai_prices.data.__file__).read_bytes()).hexdigest(),
-    }
+    first = _package_input(importlib.metadata.version("genai-prices"))
     inputs = [first, _map_input(raw_map, map_version)]
     text = _assembled(lines, limits, from_genai.pages(), inputs, today)
     return Built(text, _report(disagreements))
@@ -137,6 +130,73 @@ def rebuilt(header: Mapping[str, Any], lines: Iterable[dict[str, Any]], raw_map:
     merged, _ = _merged(first, raw_map, today)
     inputs = [each for each in header["inputs"] if each["name"] != "litellm"]
     return _assembled(merged, {}, header["pages"], [*inputs, _map_input(raw_map, "imported")], today)
+
+
+def renewed(header: Mapping[str, Any], lines: Iterable[dict[str, Any]], version: str, today: date) -> str:
+    """
+    A book like that of *header* and *lines*, with what the installed `genai-prices` of that *version* says in
+    the place of what its own first source said.
+
+    What the map filled in stays where the price that it was filled in for stayed; what only the map knew
+    stays until the package knows it.
+
+    Raises:
+        ValueError: the package holds something that the rules do not know.
+    """
+    fresh = [dict(line) for line in from_genai.models()]
+    index = _Index(fresh)
+    for old in lines:
+        provider, _, model = old["id"].partition("/")
+        new = index.find(provider, model)
+        if new is not None and new["id"] == old["id"]:
+            _keep_filled(new, old, today)
+        elif "of" in old and (
+            new is None or (provider in _NAMES_SAY_REGIONS and not _same_today(old, new, today))
+        ):
+            fresh.append(old)
+    # A name belongs to one line: those of the map's own lines were taken from the package's before.
+    own = {(each["id"].partition("/")[0], name) for each in fresh if "of" in each for name in each["names"]}
+    for line in fresh:
+        provider = line["id"].partition("/")[0]
+        lent = [] if "of" in line else [name for name in line["names"] if (provider, name) in own]
+        if lent:
+            line["names"] = [name for name in line["names"] if name not in lent]
+            line["lent"] = lent
+            if "also" in line:
+                # In the order of the file.
+                line["also"] = line.pop("also")
+    others = [each for each in header["inputs"] if each["name"] != "genai-prices"]
+    pages = {**header["pages"], **from_genai.pages()}
+    return _assembled(fresh, _limits(), pages, [_package_input(version), *others], today)
+
+
+def _keep_filled(new: dict[str, Any], old: Mapping[str, Any], today: date) -> None:
+    """What the book had besides, where it still belongs to the line."""
+    for fact in _FACTS:
+        if fact in old:
+            new.setdefault(fact, old[fact])
+    if "also" in old and _same_today(old, new, today):
+        new["also"] = old["also"]
+
+
+def _same_today(old: Mapping[str, Any], new: Mapping[str, Any], today: date) -> bool:
+    was, now = (_sheet_of(each, today)["usd"] for each in (old, new))
+    return all(was.get(unit) == now.get(unit) for unit in _AGREED)
+
+
+def _limits() -> dict[str, dict[str, Any]]:
+    return {each["id"]: each for each in map(json.loads, LIMITS.read_text("utf-8").splitlines())}
+
+
+def _package_input(version: str) -> dict[str, str]:
+    import genai_prices.data
+
+    return {
+        "name": "genai-prices",
+        "version": version,
+        "licence": "MIT",
+        "sha256": hashlib.sha256(Path(genai_prices.data.__file__).read_bytes()).hexdigest(),
+    }
 
 
 def _map_input(raw_map: bytes, version: str) -> dict[str, str]:

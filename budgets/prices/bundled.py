@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime, time
 from fractions import Fraction
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from budgets.clock import aware_utc
 from budgets.errors import ConfigError, UnknownPriceError
@@ -23,6 +23,9 @@ from budgets.money import shown
 from budgets.prices.names import MAKERS, provider_id, split_provider, stems, whole_names
 from budgets.prices.sheets import Sheet, choose, day, end_of, moment, read_rows
 from budgets.pricing import STANDARD, ModelPrices, Price, unknown_model
+
+if TYPE_CHECKING:
+    from budgets.prices.discounts import Discount
 
 PATH = Path(__file__).with_name("prices.jsonl")
 
@@ -186,6 +189,11 @@ class BundledBook:
         known = self._only(model, self.matches(model, provider=provider))
         return tuple(known.every_price(self.pages[known.provider]))
 
+    def discount(self, provider: str, at: datetime) -> Discount | None:
+        """See `LayeredBook.discount`: these are list prices, and have none."""
+        del provider, at
+        return None
+
     @cached_property
     def version(self) -> str:
         """The source, its version, and eight digits of the data's hash."""
@@ -204,7 +212,7 @@ class BundledBook:
             raise unknown_model(model, [])
         answer = self._answer(known, places, model)
         if (span := known.unchanged_around(at)) is not None:
-            _keep(self._answers, key, _Kept(*span, answer))
+            keep(self._answers, key, _Kept(*span, answer))
         return answer
 
     def _answer(self, known: Known, places: tuple[int | None, ...], asked: str) -> ModelPrices:
@@ -227,7 +235,7 @@ class BundledBook:
         found = self._kept.get(key)
         if found is None:
             found = self._search(model.strip().lower(), provider)
-            _keep(self._kept, key, found)
+            keep(self._kept, key, found)
         return found
 
     def _only(self, model: str, found: tuple[Known, ...]) -> Known:
@@ -314,7 +322,7 @@ class BundledBook:
                 if tail not in tails or _rank(full) < _rank(tails[tail]):
                     tails[tail] = full
             close = difflib.get_close_matches(asked, tails, n=3, cutoff=0.6)
-            _keep(self._nearest, model, [tails[tail] for tail in close])
+            keep(self._nearest, model, [tails[tail] for tail in close])
         return self._nearest[model]
 
 
@@ -359,7 +367,8 @@ def _rank(full: str) -> tuple[int, str]:
     return (MAKERS.index(provider) if provider in MAKERS else len(MAKERS), full)
 
 
-def _keep(kept: dict[Any, Any], key: Any, value: Any) -> None:
+def keep(kept: dict[Any, Any], key: Any, value: Any) -> None:
+    """Put an answer among those that are kept; all go when they are too many."""
     if len(kept) >= _MOST_KEPT:
         kept.clear()
     kept[key] = value

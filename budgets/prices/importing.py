@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
 from datetime import date, datetime
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from budgets.errors import BudgetError, ConfigError, InvalidValueError
+from budgets.errors import BudgetError, ConfigError, InvalidValueError, PriceSourceError
 from budgets.files import replace_text
 from budgets.prices import build, from_litellm
 from budgets.prices.bundled import BundledBook, parse
 from budgets.pricing import ModelPrices, Picos, Price
 
+_PACKAGE = "genai-prices"
 _HEADER = ("source", "version", "digest", "inputs", "pages")
 
 
@@ -29,6 +31,20 @@ class Change:
     was: Picos | None
     now: Picos | None
 
+    @property
+    def kind(self) -> Literal["dearer", "cheaper", "priced", "dropped"]:
+        """What happened to it: the last two are of units that only one book prices."""
+        if self.was is None or self.now is None:
+            return "priced" if self.was is None else "dropped"
+        return "dearer" if self.now > self.was else "cheaper"
+
+    @property
+    def factor(self) -> Fraction | None:
+        """By how much the dearer of the two is more, over 1; `None`: one of them is nothing or not there."""
+        if not self.was or not self.now:
+            return None
+        return max(Fraction(self.now) / self.was, Fraction(self.was) / self.now)
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -36,8 +52,14 @@ class Difference:
 
     added: tuple[str, ...]
     gone: tuple[str, ...]
-    # Model -> its prices that differ.
-    changed: Mapping[str, tuple[Change, ...]]
+    # Each price that differs, behind its model: what became dearer, cheaper, priced, dropped; of each kind
+    # the greatest change first.
+    changed: tuple[tuple[str, Change], ...]
+
+    @property
+    def empty(self) -> bool:
+        """Both books say the same."""
+        return not (self.added or self.gone or self.changed)
 
 
 def read_book(path: Path, current: BundledBook, today: date) -> bytes:
@@ -54,22 +76,66 @@ def read_book(path: Path, current: BundledBook, today: date) -> bytes:
         raw = from_litellm.read(path)
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror or error}", hint="give a file") from error
+    return checked_book(raw, f"{path}", current, today)
+
+
+def checked_book(raw: bytes, name: str, current: BundledBook, today: date) -> bytes:
+    """
+    The same for what was read already, from where *name* says.
+
+    Raises:
+        InvalidValueError: it is neither a book nor a price map, or it is damaged.
+    """
     head, _, body = raw.partition(b"\n")
     header = _header(head)
     if header is None:
         return build.rebuilt(current.header, current.raw_lines(), raw, today).encode()
     if hashlib.sha256(body).hexdigest()[:8] != header["digest"]:
         raise InvalidValueError(
-            f"{path} is damaged: its prices are not those it was made with", hint="fetch it again"
+            f"{name} is damaged: its prices are not those it was made with", hint="fetch it again"
         )
     for number, line in enumerate(body.splitlines(), 2):
         try:
             parse(line)
         except (BudgetError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise InvalidValueError(
-                f"{path}: line {number} is not understood", hint="a newer `budget` may read it"
+                f"{name}: line {number} is not understood", hint="a newer `budget` may read it"
             ) from error
     return raw
+
+
+def installed_book(current: BundledBook, today: date) -> bytes | None:
+    """
+    A book from the installed `genai-prices` package, with what *current* has from the price map.
+
+    `None`: it is the package that *current* was made from, or an older one.
+
+    Raises:
+        PriceSourceError: the package is not installed, or holds what this version does not understand.
+    """
+    from importlib import metadata
+
+    try:
+        version = metadata.version(_PACKAGE)
+    except metadata.PackageNotFoundError:
+        raise PriceSourceError(
+            f"the package {_PACKAGE} is not installed, and no address of prices is set",
+            hint=f"pip install --upgrade {_PACKAGE}, or give an address: --from, or prices_url",
+        ) from None
+    had = next((each["version"] for each in current.inputs if each["name"] == _PACKAGE), "0")
+    if _numbers(version) <= _numbers(had):
+        return None
+    try:
+        return build.renewed(current.header, current.raw_lines(), version, today).encode()
+    except (ArithmeticError, AttributeError, ImportError, KeyError, TypeError, ValueError) as error:
+        raise PriceSourceError(
+            f"{_PACKAGE} {version} is not understood: {error}",
+            hint="upgrade with `pip install --upgrade llm-budgets`",
+        ) from error
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(each) for each in re.findall("[0-9]+", version))
 
 
 def _header(line: bytes) -> dict[str, Any] | None:
@@ -98,12 +164,21 @@ def install(path: Path, data: bytes) -> None:
 def difference(old: BundledBook, new: BundledBook, at: datetime) -> Difference:
     """What *new* says otherwise than *old* about the prices at *at* (aware)."""
     was, now = ({_name(each): each for each in book.current(at)} for book in (old, new))
-    changed = {name: _changes(was[name], now[name]) for name in was if name in now}
+    changed = [(name, each) for name in was if name in now for each in _changes(was[name], now[name])]
     return Difference(
         added=tuple(name for name in now if name not in was),
         gone=tuple(name for name in was if name not in now),
-        changed={name: changes for name, changes in changed.items() if changes},
+        changed=tuple(sorted(changed, key=lambda found: _by_weight(*found))),
     )
+
+
+KINDS = ("dearer", "cheaper", "priced", "dropped")
+
+
+def _by_weight(model: str, change: Change) -> tuple[Any, ...]:
+    factor = change.factor
+    # From or to nothing is the greatest change of all.
+    return (KINDS.index(change.kind), factor is not None, -(factor or 0), model, change.unit, change.tier)
 
 
 def _name(prices: ModelPrices) -> str:

@@ -14,6 +14,7 @@ The owner's own prices: a TOML file of `[[price]]` tables that win over the bund
     model = "llama-on-my-desk"
     free = true
 
+Discounts on a whole account stand in the same file, see `budgets.prices.discounts`.
 A change is a new table with a later `from`; of two with the same, the one further down counts.
 Numbers for money are text, for TOML's are floats.
 """
@@ -22,25 +23,28 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from budgets.clock import aware_utc, iso
+from budgets.clock import aware_utc
 from budgets.errors import BudgetError, ConfigError, InvalidValueError
 from budgets.files import replace_text, turn_to_write
 from budgets.money import shown
 from budgets.prices.bundled import bundled
+from budgets.prices.discounts import KEYS, Discount, parse_percent, read_discount
 from budgets.prices.names import provider_id, split_provider
-from budgets.prices.sheets import Sheet, choose, end_of, moment, picos_per_unit
-from budgets.pricing import Price
+from budgets.prices.sheets import Sheet, choose, end_of, moment, picos_per_unit, started, written
+from budgets.pricing import Price, percent_text
 from budgets.usage import UNITS
 
 _FACTS = ("context_window", "max_output_tokens")
 _KEYS = ("model", "provider", "from", "free", *UNITS, *_FACTS, "reasons")
+
+T = TypeVar("T")
 
 # The most a window or an output limit can be; more is a slip.
 _MOST_TOKENS = 10**9
@@ -70,13 +74,20 @@ class Overlay:
     """A whole file of own prices, as it was when it was read."""
 
     rows: tuple[OwnPrice, ...] = ()
+    discounts: tuple[Discount, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether it says anything."""
+        return bool(self.rows or self.discounts)
 
     @cached_property
     def digest(self) -> str:
-        """Eight digits of a hash of the prices; comments and spaces do not change it."""
+        """Eight digits of a hash of what it says; comments and spaces do not change it."""
         import hashlib
 
-        return hashlib.sha256(repr(self.rows).encode()).hexdigest()[:8]
+        # Without discounts it is what it was before there were any.
+        said = (self.rows, self.discounts) if self.discounts else self.rows
+        return hashlib.sha256(repr(said).encode()).hexdigest()[:8]
 
     @cached_property
     def _by_key(self) -> dict[tuple[str | None, str], tuple[OwnPrice, ...]]:
@@ -152,17 +163,27 @@ def _parse(text: str, path: Path) -> Overlay:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}", hint="correct that line") from error
-    tables = document.pop("price", [])
-    if document or not isinstance(tables, list):
-        what = next(iter(document), "price")
-        raise ConfigError(f"{path}: {shown(what)} is not understood", hint="prices stand in [[price]] tables")
-    rows = []
+    if other := [key for key in document if key not in ("price", "discount")]:
+        raise ConfigError(
+            f"{path}: {shown(other[0])} is not understood",
+            hint="prices stand in [[price]] tables, discounts in [[discount]] tables",
+        )
+    return Overlay(
+        _tables(document, "price", _own_price, path), _tables(document, "discount", read_discount, path)
+    )
+
+
+def _tables(document: Mapping[str, Any], name: str, read: Callable[[object], T], path: Path) -> tuple[T, ...]:
+    tables = document.get(name, [])
+    if not isinstance(tables, list):
+        raise ConfigError(f"{path}: {name} is one table", hint=f"write [[{name}]], for there may be several")
+    found = []
     for number, table in enumerate(tables, 1):
         try:
-            rows.append(_own_price(table))
+            found.append(read(table))
         except BudgetError as error:
-            raise ConfigError(f"{path}: price {number}: {error.message}", hint=error.hint) from error
-    return Overlay(tuple(rows))
+            raise ConfigError(f"{path}: {name} {number}: {error.message}", hint=error.hint) from error
+    return tuple(found)
 
 
 def _own_price(table: object) -> OwnPrice:
@@ -200,28 +221,12 @@ def _own_price(table: object) -> OwnPrice:
     return OwnPrice(
         model=name,
         provider=None if provider is None else provider_id(provider),
-        sheet=Sheet(rows, _starts(table.get("from"))),
+        sheet=Sheet(rows, started("from", table.get("from"))),
         free=free,
         context_window=table.get("context_window"),
         max_output_tokens=table.get("max_output_tokens"),
         reasons=table.get("reasons"),
     )
-
-
-def _starts(value: object) -> date | datetime | None:
-    """A TOML day or moment, or the same in quotes."""
-    if isinstance(value, str):
-        try:
-            value = date.fromisoformat(value) if len(value) == 10 else datetime.fromisoformat(value)
-        except ValueError as error:
-            raise InvalidValueError(
-                f"{shown(str(value))} is not a day", hint='from = "2026-11-01"'
-            ) from error
-    if isinstance(value, datetime):
-        return aware_utc(value)
-    if value is None or isinstance(value, date):
-        return value
-    raise InvalidValueError(f"from is {value!r}", hint='from = "2026-11-01"')
 
 
 def set_price(
@@ -253,22 +258,75 @@ def set_price(
     table |= {"context_window": context_window, "max_output_tokens": max_output_tokens, "reasons": reasons}
     table = {key: value for key, value in table.items() if value is not None}
     own = _own_price(table)
+
+    def dated(old: Overlay) -> Mapping[str, Any]:
+        begins = starts
+        if begins is None and any(row.key == own.key for row in old.rows):
+            begins = aware_utc(now).replace(microsecond=0)
+        return table if begins is None else {**table, "from": written(begins)}
+
+    return _append(path, "price", _KEYS, dated).rows[-1]
+
+
+def set_discount(
+    path: Path,
+    percent: str,
+    *,
+    now: datetime,
+    provider: str | None = None,
+    starts: date | datetime | None = None,
+    ends: date | datetime | None = None,
+) -> Discount:
+    """
+    Append a discount on a whole account to the owner's file, which is made if it is not there.
+
+    Without *starts* it holds from *now* on: what was charged before was charged without it. Another one from
+    a later day takes its place, 0 ends it. Several writers wait for each other.
+
+    Args:
+        percent: How much less than the list, for instance `12.5%`.
+        provider: Only there; `None`: wherever there is no discount of its own.
+        ends: The first day or moment without it.
+
+    Raises:
+        InvalidValueError: the discount cannot be meant, or nobody has heard of the provider.
+        ConfigError: the file cannot be read or written, or holds something else.
+    """
+    begins = aware_utc(now).replace(microsecond=0) if starts is None else starts
+    table = {"percent": percent_text(parse_percent(percent)).removesuffix("%"), "provider": provider}
+    table |= {"from": written(begins), "to": written(ends)}
+    said = {key: value for key, value in table.items() if value is not None}
+    discount = read_discount(said)
+    known = bundled().pages
+    if discount.provider is not None and discount.provider not in known:
+        import difflib
+
+        near = difflib.get_close_matches(discount.provider, known, n=3)
+        raise InvalidValueError(
+            f"no price is of a provider {shown(discount.provider)}",
+            hint=f"did you mean {', '.join(near)}?" if near else "`budget prices list` shows who sells",
+        )
+    return _append(path, "discount", KEYS, lambda _: said).discounts[-1]
+
+
+def _append(
+    path: Path, name: str, keys: Sequence[str], dated: Callable[[Overlay], Mapping[str, Any]]
+) -> Overlay:
+    """Add the table that *dated* makes, given the file as it is in this writer's turn."""
     try:
         with turn_to_write(path) as target:
             text = target.read_text("utf-8") if target.exists() else ""
-            if starts is None and any(row.key == own.key for row in _parse(text, path).rows):
-                starts = aware_utc(now).replace(microsecond=0)
-            if starts is not None:
-                table["from"] = iso(aware_utc(starts)) if isinstance(starts, datetime) else starts.isoformat()
-            text += ("" if not text or text.endswith("\n") else "\n") + ("\n" if text else "") + _emit(table)
-            written = _parse(text, path).rows[-1]
+            table = dated(_parse(text, path))
+            text += ("" if not text or text.endswith("\n") else "\n") + ("\n" if text else "")
+            text += _emit(name, keys, table)
+            after = _parse(text, path)
             replace_text(target, text)
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error}", hint="check the folder's permissions") from error
-    return written
+    return after
 
 
-def _emit(table: Mapping[str, Any]) -> str:
-    """One `[[price]]` table, its keys in the order of `_KEYS`. JSON's strings and booleans are TOML's too."""
-    lines = [f"{key} = {json.dumps(table[key], ensure_ascii=False)}" for key in _KEYS if key in table]
-    return "\n".join(["[[price]]", *lines]) + "\n"
+def _emit(name: str, keys: Sequence[str], table: Mapping[str, Any]) -> str:
+    """One table, its keys in the order of *keys*. JSON's strings and booleans are TOML's too."""
+    lines = [f"{key} = {json.dumps(table[key], ensure_ascii=False)}" for key in keys if key in table]
+    return "\n".join([f"[[{name}]]", *lines]) + "\n"

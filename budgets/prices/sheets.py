@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from fractions import Fraction
 
+from budgets.clock import aware_utc, iso
 from budgets.errors import InvalidValueError
 from budgets.money import PICOS_PER_USD, shown
 from budgets.pricing import STANDARD, Picos, Price
@@ -64,6 +65,34 @@ def moment(starts: date | datetime | None) -> datetime:
     if starts is None or isinstance(starts, datetime):
         return starts or _ALWAYS
     return datetime.combine(starts, time(), UTC)
+
+
+def started(key: str, value: object) -> date | datetime | None:
+    """
+    A TOML day or moment, or the same in quotes, as an owner's file has it under *key*.
+
+    Raises:
+        InvalidValueError: it is neither.
+    """
+    if isinstance(value, str):
+        try:
+            value = date.fromisoformat(value) if len(value) == 10 else datetime.fromisoformat(value)
+        except ValueError as error:
+            raise InvalidValueError(
+                f"{shown(str(value))} is not a day", hint=f'{key} = "2026-11-01"'
+            ) from error
+    if isinstance(value, datetime):
+        return aware_utc(value)
+    if value is None or isinstance(value, date):
+        return value
+    raise InvalidValueError(f"{key} is {value!r}", hint=f'{key} = "2026-11-01"')
+
+
+def written(starts: date | datetime | None) -> str | None:
+    """A day or a moment as a file and a document have it."""
+    if starts is None:
+        return None
+    return iso(starts) if isinstance(starts, datetime) else starts.isoformat()
 
 
 def day(text: str | None) -> date | None:

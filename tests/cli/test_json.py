@@ -286,6 +286,7 @@ def shape(value: Any) -> Any:
                 "context_window": int,
                 "max_output_tokens": int,
                 "uplift": {},
+                "discount": None,
                 "prices": [
                     {
                         "unit": str,
@@ -298,6 +299,7 @@ def shape(value: Any) -> Any:
                         "to": None,
                         "hours_utc": None,
                         "checked": None,
+                        "you_pay_usd": str,
                     }
                 ],
                 "other_times": [],

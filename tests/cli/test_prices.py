@@ -106,7 +106,7 @@ def test_taking_a_book_in_asks_first(budget: Budget, price_map: str) -> None:
     assert "--yes" in ended.err
     said_no = budget("prices", "import", price_map, answer="n\n")
     assert said_no.code == 2
-    assert "+ deepinfra/new-model" in said_no.err
+    assert "added   deepinfra/new-model" in said_no.err
     assert not (budget.folder / "book.jsonl").exists()
     assert budget("prices", "import", price_map, answer="y\n").code == 0
     assert (budget.folder / "book.jsonl").exists()

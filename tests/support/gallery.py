@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -198,6 +199,12 @@ def _broken(world: World) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _without_package(_world: World) -> Iterator[None]:
+    with patch("importlib.metadata.version", side_effect=PackageNotFoundError):
+        yield
+
+
 _ARRANGED: Mapping[str, Callable[[World], AbstractContextManager[None]]] = {
     "a running call of ann holds $9.00": _held,
     "the provider refuses the key": _refusing,
@@ -211,4 +218,5 @@ _ARRANGED: Mapping[str, Callable[[World], AbstractContextManager[None]]] = {
     "the store is a server, and BUDGET_KEY a key of role read": _reading_only,
     "another program has the store locked": _locked,
     "something fails that nobody foresaw": _broken,
+    "the genai-prices package is not installed": _without_package,
 }

@@ -68,6 +68,7 @@ def test_every_setting_can_be_set_in_both_places(load: Load) -> None:
         "project": "p",
         "user": "u",
         "prices": "/prices",
+        "prices_url": "https://example.com/prices.jsonl",
         "on_expiry": "release",
         "durability": "process",
         "default_output_tokens": 5,

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from budgets.errors import ConfigError, InvalidValueError, UnknownPriceError
+from budgets.errors import ConfigError, InvalidValueError, PriceSourceError, UnknownPriceError
 from budgets.prices import build, bundled, from_litellm, imported_path, importing, open_book
 from budgets.prices.bundled import BundledBook
 from budgets.prices.cleaning import text
@@ -329,6 +331,112 @@ def test_the_difference_of_two_books_names_every_price() -> None:
     )
     found = importing.difference(old, new, NOON)
     assert (found.added, found.gone) == (("openai/gpt-y",), ())
-    assert found.changed == {
-        "openai/gpt-x": (importing.Change("input", "standard", 0, 2_000_000, 3_000_000),)
+    (change,) = found.changed
+    assert change == ("openai/gpt-x", importing.Change("input", "standard", 0, 2_000_000, 3_000_000))
+
+
+def test_a_difference_begins_with_what_weighs_most() -> None:
+    def book(**usd: str) -> BundledBook:
+        lines = [
+            _line(id=f"openai/{name}", names=[name], sheets=[{"usd": {"input": each}}])
+            for name, each in usd.items()
+        ]
+        return _rebuilt(b"{}", *lines)
+
+    old = book(a="1", b="1", c="4", d="8", e="0", f="1")
+    new = book(a="1.1", b="3", c="1", d="7", e="1", f="1")
+    found = importing.difference(old, new, NOON)
+    assert [(name, each.kind) for name, each in found.changed] == [
+        ("openai/e", "dearer"),
+        ("openai/b", "dearer"),
+        ("openai/a", "dearer"),
+        ("openai/c", "cheaper"),
+        ("openai/d", "cheaper"),
+    ]
+    assert [each.factor for _, each in found.changed] == [None, 3, Fraction(11, 10), 4, Fraction(8, 7)]
+    unit = importing.difference(book(a="1"), _rebuilt(b"{}", _line(id="openai/a", names=["a"])), NOON)
+    assert [each.kind for _, each in unit.changed] == ["dearer", "priced"]
+
+
+# ---- the installed package ----
+
+
+def test_the_same_package_makes_the_same_book_again() -> None:
+    """What the map filled in, and what only it knows, is not lost when the first source is read anew."""
+    book = bundled.bundled()
+    version = next(each["version"] for each in book.inputs if each["name"] == "genai-prices")
+    assert book.made is not None
+    again = build.renewed(book.header, book.raw_lines(), version, book.made)
+    assert again.partition("\n")[2] == bundled.PATH.read_text("utf-8").partition("\n")[2]
+
+
+@pytest.fixture
+def package(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Another version of the package, with these models."""
+
+    def installed(version: str, *lines: dict[str, Any]) -> None:
+        monkeypatch.setattr("importlib.metadata.version", lambda _: version)
+        monkeypatch.setattr("budgets.prices.from_genai.models", lambda: iter(lines))
+
+    return installed
+
+
+def test_a_newer_package_takes_the_place_of_the_first_source(package: Callable[..., None]) -> None:
+    also = {"usd": {"web_searches": "0.01"}}
+    old = BundledBook(
+        data=build._assembled(
+            [
+                _line(also=also, max_output_tokens=5),
+                _line(id="openai/gpt-gone", names=["gpt-gone"]),
+                _line(id="openai/gpt-moved", names=["gpt-moved"], also=also),
+                _line(id="openai/only-the-map", names=["only-the-map"], of="litellm"),
+                _line(id="openai/known-now", names=["known-now"], of="litellm"),
+            ],
+            {},
+            HEADER["pages"],
+            [{"name": "genai-prices", "version": "0.2.3"}, {"name": "litellm", "version": "1"}],
+            NOON.date(),
+        ).encode()
+    )
+    package(
+        "0.10.0",
+        _line(),
+        _line(id="openai/gpt-moved", names=["gpt-moved"], sheets=[{"usd": {"input": "3", "output": "8"}}]),
+        _line(id="openai/known-now", names=["known-now"], sheets=[{"usd": {"input": "7", "output": "8"}}]),
+    )
+    data = importing.installed_book(old, NOON.date())
+    assert data is not None
+    new = BundledBook(data=data)
+    assert {raw["id"] for raw in new.raw_lines()} == {
+        "openai/gpt-x",
+        "openai/gpt-moved",
+        "openai/known-now",
+        "openai/only-the-map",
     }
+    kept = new.find("gpt-x", at=NOON)
+    assert (kept.max_output_tokens, kept.row("web_searches", 0).picos) == (5, 10**10)
+    with pytest.raises(UnknownPriceError):
+        new.find("gpt-moved", at=NOON).row("web_searches", 0)
+    assert new.find("known-now", at=NOON).row("input", 0).picos == 7_000_000
+    assert new.version.startswith("genai-prices-0.10.0+")
+    assert importing.checked_book(data, "it", old, NOON.date()) == data
+
+
+def test_an_older_package_or_the_same_is_no_news(package: Callable[..., None]) -> None:
+    for version in ("0.2.3", "0.2.2", "0.1.99"):
+        package(version, _line())
+        assert importing.installed_book(bundled.bundled(), NOON.date()) is None
+
+
+def test_a_package_of_a_new_shape_is_refused(
+    package: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_a_new_shape() -> Iterator[dict[str, Any]]:
+        raise ValueError("a price of a new kind: thought_mtok")
+
+    package("9.0.0")
+    monkeypatch.setattr("budgets.prices.from_genai.models", of_a_new_shape)
+    with pytest.raises(
+        PriceSourceError, match=r"genai-prices 9\.0\.0 is not understood: a price of a new kind"
+    ):
+        importing.installed_book(bundled.bundled(), NOON.date())

@@ -1,0 +1,121 @@
+"""Prices as the commands about them say them: rows, dollars, days."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+from budgets.usage import priced_for
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from budgets.prices.book import LayeredBook
+    from budgets.prices.bundled import BundledBook
+    from budgets.pricing import Picos, Price
+
+    from ...session import Session
+    from ...tables import Table
+
+
+ModelName: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="The model, as requests name it.")]
+
+
+def book_in_use(session: Session) -> BundledBook | LayeredBook:
+    """The price book of the settings in force."""
+    from budgets.prices import open_book
+
+    return open_book(session.settings.prices)
+
+
+def row_document(row: Price) -> dict[str, Any]:
+    """A row of the book as every document has it."""
+    from budgets.prices.sheets import written
+
+    hours = None
+    if row.hours is not None:
+        hours = "-".join(f"{each:%H:%M}" for each in row.hours)
+    return {
+        "unit": row.unit,
+        "price_usd": per(row.picos, row.unit),
+        "per": priced_for(row.unit),
+        "above_input_tokens": row.above,
+        "source": row.source,
+        "tier": row.tier,
+        "from": written(row.starts),
+        "to": written(row.ends),
+        "hours_utc": hours,
+        "checked": None if row.checked is None else row.checked.isoformat(),
+    }
+
+
+_PER_WORDS = {1: "each", 3_600: "hour", 1_000_000: "million"}
+
+
+def price_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """Rows of `row_document`; columns that would be empty are left out."""
+    from ...tables import Column, Table
+
+    table = Table(
+        (
+            Column("UNIT"),
+            Column("PRICE", right=True),
+            Column("YOU PAY", right=True),
+            Column("PER"),
+            Column("TIER"),
+            Column("INPUT ABOVE", right=True),
+            Column("FROM", keep=4),
+            Column("TO", keep=3),
+            Column("HOURS (UTC)", keep=2),
+            Column("SOURCE", keep=1),
+        ),
+        tuple(
+            (
+                row["unit"],
+                f"${row['price_usd']}",
+                f"${row.get('you_pay_usd', row['price_usd'])}",
+                _PER_WORDS[row["per"]],
+                row["tier"],
+                f"{row['above_input_tokens']:,}",
+                row["from"] or "",
+                row["to"] or "",
+                row["hours_utc"] or "",
+                row["source"],
+            )
+            for row in rows
+        ),
+    )
+    if all(row.get("you_pay_usd", row["price_usd"]) == row["price_usd"] for row in rows):
+        table = table.without("YOU PAY")
+    for title, name in (("FROM", "from"), ("TO", "to"), ("HOURS (UTC)", "hours_utc")):
+        if not any(row[name] for row in rows):
+            table = table.without(title)
+    return table
+
+
+def dollars(usd: str | None) -> str:
+    """An amount behind its sign; nothing where there is none."""
+    return "" if usd is None else f"${usd}"
+
+
+def per(picos: Picos, unit: str) -> str:
+    """US dollars for as many of *unit* as its price is given for."""
+    return _usd(picos, priced_for(unit))
+
+
+def decimal(factor: Fraction) -> str:
+    """A factor as text."""
+    return _usd(factor, 10**12)
+
+
+def _usd(picos: Picos, per: int) -> str:
+    """US dollars for so many, exact: as decimals where it has an end, else as a fraction."""
+    from fractions import Fraction
+
+    usd = Fraction(picos) * per / 10**12
+    if 10**24 % usd.denominator:
+        return str(usd)
+    whole, part = divmod(usd.numerator * (10**24 // usd.denominator), 10**24)
+    return f"{whole}.{f'{part:024d}'.rstrip('0').ljust(2, '0')}"
