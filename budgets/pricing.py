@@ -57,6 +57,8 @@ class Price:
     checked: date | None = None
     # The service tier whose calls it bills: `standard`, `batch`, `flex`, `priority`, `fast` ...
     tier: str = STANDARD
+    # The daily window is that of Mondays to Fridays in UTC only.
+    weekdays: bool = False
 
     def __post_init__(self) -> None:
         if self.unit not in UNITS:

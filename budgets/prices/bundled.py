@@ -21,7 +21,7 @@ from budgets.clock import aware_utc
 from budgets.errors import ConfigError, UnknownPriceError
 from budgets.money import shown
 from budgets.prices.names import MAKERS, provider_id, split_provider, stems, whole_names
-from budgets.prices.sheets import Sheet, choose, day, end_of, moment, read_rows
+from budgets.prices.sheets import WEEKDAYS, Sheet, choose, day, end_of, moment, read_rows
 from budgets.pricing import STANDARD, ModelPrices, Price, unknown_model
 
 if TYPE_CHECKING:
@@ -358,7 +358,9 @@ def _sheet(raw: dict[str, Any]) -> Sheet:
     if "hours" in raw:
         first, _, end = raw["hours"].partition("-")
         hours = (time.fromisoformat(first), time.fromisoformat(end))
-    return Sheet(read_rows(raw["usd"]), day(raw.get("from")), hours)
+    if raw.get("days") not in (None, WEEKDAYS):
+        raise ValueError(f"days of a new kind: {raw['days']!r}")
+    return Sheet(read_rows(raw["usd"]), day(raw.get("from")), hours, weekdays="days" in raw)
 
 
 def _rank(full: str) -> tuple[int, str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from budgets.prices.cleaning import Usd, text
 from budgets.prices.names import ANY_MARK, DATED, MAKERS
+from budgets.prices.sheets import WEEKDAYS
 from budgets.usage import UNITS, priced_for
 
 # The package's price keys -> our unit.
@@ -48,6 +49,14 @@ _TIERED_BY = ("processing", "service_tier", "speed")
 
 # A price that the package borrowed from a reseller is no price of the maker's.
 _BORROWED = re.compile(r"(?:Imported from|Seen on) OpenRouter(?!.*Verified against)", re.DOTALL)
+
+# Daily windows that hold from a day on, and on weekdays only. The package can say so in a remark only.
+# https://api-docs.deepseek.com/quick_start/pricing,
+# https://github.com/pydantic/genai-prices/issues/582
+_WEEKDAY_HOURS = {
+    ("deepseek", "01:00-04:00"): "2026-08-17",
+    ("deepseek", "06:00-10:00"): "2026-08-17",
+}
 
 # Shapes of the package's patterns. All are a model's name and something like a date behind it, so they are
 # carried as a stem. A new shape stops the build, for somebody to look at it.
@@ -147,18 +156,21 @@ def _usd(prices: Any) -> Usd:
     return {unit: usd[unit] for unit in UNITS if unit in usd}
 
 
-def _sheet(prices: Any, constraint: Any) -> dict[str, Any]:
+def _sheet(provider: str, prices: Any, constraint: Any) -> dict[str, Any]:
     sheet: dict[str, Any] = {}
     if hasattr(constraint, "start_date"):
         sheet["from"] = constraint.start_date.isoformat()
     elif constraint is not None:
         if any(each.utcoffset() for each in (constraint.start_time, constraint.end_time)):
             raise ValueError(f"hours that are not in UTC: {constraint!r}")
-        sheet["hours"] = f"{constraint.start_time:%H:%M}-{constraint.end_time:%H:%M}"
+        hours = f"{constraint.start_time:%H:%M}-{constraint.end_time:%H:%M}"
+        if (starts := _WEEKDAY_HOURS.get((provider, hours))) is not None:
+            sheet = {"from": starts, "days": WEEKDAYS}
+        sheet["hours"] = hours
     return {**sheet, "usd": _usd(prices)}
 
 
-def _tiers(model: Any) -> dict[str, list[dict[str, Any]]]:
+def _tiers(provider: str, model: Any) -> dict[str, list[dict[str, Any]]]:
     """
     The service tiers of a model, each with its dated sheets.
 
@@ -171,7 +183,7 @@ def _tiers(model: Any) -> dict[str, list[dict[str, Any]]]:
             continue
         if more:
             raise ValueError(f"a variant of a new shape: {variant!r}")
-        sheet = _sheet(variant.prices, variant.constraint)
+        sheet = _sheet(provider, variant.prices, variant.constraint)
         if not sheet["usd"]:
             # The tier is there, at the standard prices.
             if isinstance(model.prices, list):
@@ -205,13 +217,13 @@ def models() -> Iterator[Mapping[str, Any]]:
             if provider.id in MAKERS and _BORROWED.match(model.price_comments or ""):
                 continue
             sheets = (
-                [_sheet(each.prices, each.constraint) for each in model.prices]
+                [_sheet(provider.id, each.prices, each.constraint) for each in model.prices]
                 if isinstance(model.prices, list)
-                else [_sheet(model.prices, None)]
+                else [_sheet(provider.id, model.prices, None)]
             )
             if not any(sheet["usd"] for sheet in sheets):
                 continue
-            tiers = _tiers(model)
+            tiers = _tiers(provider.id, model)
             yield {
                 "id": f"{provider.id}/{model.id}",
                 "names": _all_names(provider.id, model),

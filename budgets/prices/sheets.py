@@ -19,6 +19,10 @@ from budgets.money import PICOS_PER_USD, shown
 from budgets.pricing import STANDARD, Picos, Price
 from budgets.usage import priced_for
 
+# How the data file calls the days of a window that is not there at weekends.
+WEEKDAYS = "mon-fri"
+_SATURDAY = 5
+
 _DECIMAL = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,40})?", re.ASCII)
 
 
@@ -30,6 +34,8 @@ class Sheet:
     rows: tuple[tuple[str, tuple[tuple[int, Picos], ...]], ...]
     starts: date | datetime | None = None
     hours: tuple[time, time] | None = None
+    # The hours are those of Mondays to Fridays in UTC only.
+    weekdays: bool = False
 
     def in_effect(self, at: datetime) -> bool:
         """Whether it holds at *at* (aware, UTC), later sheets apart."""
@@ -37,6 +43,8 @@ class Sheet:
             return False
         if self.hours is None:
             return True
+        if self.weekdays and at.weekday() >= _SATURDAY:
+            return False
         first, end = self.hours
         now = at.time()
         return first <= now < end if first <= end else now >= first or now < end
@@ -51,7 +59,7 @@ class Sheet:
     ) -> tuple[Price, ...]:
         """Its rows, with the time they hold for and the service tier that they bill."""
         return tuple(
-            Price(unit, picos, above, self.starts, ends, self.hours, source, checked, tier)
+            Price(unit, picos, above, self.starts, ends, self.hours, source, checked, tier, self.weekdays)
             for unit, tiers in self.rows
             for above, picos in tiers
         )
@@ -125,7 +133,8 @@ def end_of(sheets: Sequence[Sheet], place: int) -> date | datetime | None:
     """When a later sheet takes over; a daily window has no end of its own."""
     if sheets[place].hours is not None:
         return None
-    return min((each.starts for each in sheets[place + 1 :] if each.starts), key=moment, default=None)
+    later = [each.starts for each in sheets[place + 1 :] if each.starts and each.hours is None]
+    return min(later, key=moment, default=None)
 
 
 def read_rows(

@@ -258,10 +258,11 @@ def test_every_models_plain_sum_equals_the_sources(book: PriceBook) -> None:
         ("anthropic/claude-sonnet-4-6", datetime(2026, 3, 13, tzinfo=UTC)),
         ("openai/gpt-5.6-sol", datetime(2026, 8, 20, 23, tzinfo=UTC)),
         ("openai/gpt-5.6-sol", datetime(2026, 8, 21, tzinfo=UTC)),
-        ("deepseek/deepseek-v4-pro", datetime(2026, 11, 22, 0, 59, 59, tzinfo=UTC)),
-        ("deepseek/deepseek-v4-pro", datetime(2026, 11, 22, 1, tzinfo=UTC)),
-        ("deepseek/deepseek-v4-pro", datetime(2026, 11, 22, 4, tzinfo=UTC)),
-        ("deepseek/deepseek-v4-pro", datetime(2026, 11, 22, 9, 59, 59, tzinfo=UTC)),
+        ("deepseek/deepseek-v4-pro", datetime(2026, 11, 20, 0, 59, 59, tzinfo=UTC)),
+        ("deepseek/deepseek-v4-pro", datetime(2026, 11, 20, 1, tzinfo=UTC)),
+        ("deepseek/deepseek-v4-pro", datetime(2026, 11, 20, 4, tzinfo=UTC)),
+        ("deepseek/deepseek-v4-pro", datetime(2026, 11, 20, 9, 59, 59, tzinfo=UTC)),
+        ("deepseek/deepseek-chat", datetime(2026, 11, 22, 9, 59, 59, tzinfo=UTC)),
     ],
 )
 def test_a_call_takes_the_price_of_its_moment(book: PriceBook, full: str, at: datetime) -> None:
@@ -278,11 +279,40 @@ def test_a_price_that_changed_has_a_start_and_an_end(book: PriceBook) -> None:
 
 
 def test_a_peak_price_says_its_hours(book: PriceBook) -> None:
-    peak = book.find("deepseek-v4-pro", at=NOON.replace(hour=2))
+    peak = book.find("deepseek-v4-pro", at=NOON.replace(day=20, hour=2))
     assert peak.row("input", 1).picos == 2 * book.find("deepseek-v4-pro", at=NOON).row("input", 1).picos
     hours = peak.rows[0].hours
     assert hours is not None
     assert [str(each) for each in hours] == ["01:00:00", "04:00:00"]
+
+
+@pytest.mark.parametrize(
+    ("day", "hour", "dearer"),
+    [
+        pytest.param(date(2026, 11, 20), 9, True, id="Friday, at the peak"),
+        pytest.param(date(2026, 11, 21), 1, False, id="Saturday"),
+        pytest.param(date(2026, 11, 22), 9, False, id="Sunday"),
+        pytest.param(date(2026, 11, 23), 0, False, id="Monday, before the peak"),
+        pytest.param(date(2026, 11, 23), 1, True, id="Monday, at the peak"),
+        pytest.param(date(2026, 8, 14), 1, False, id="the Friday before there were peaks"),
+        pytest.param(date(2026, 8, 17), 1, True, id="the first day of peaks"),
+    ],
+)
+def test_deepseeks_peaks_are_on_weekdays_and_began_on_a_day(
+    book: PriceBook, day: date, hour: int, dearer: bool
+) -> None:
+    """https://api-docs.deepseek.com/quick_start/pricing; the first source cannot say it in its data."""
+    at = datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
+    plain = 435_000 if day < date(2026, 8, 17) else 660_000
+    row = book.find("deepseek-v4-pro", at=at).row("input", 1)
+    assert row.picos == plain * (1 + dearer)
+    assert row.weekdays == dearer
+
+
+def test_a_window_of_the_day_ends_no_price(book: PriceBook) -> None:
+    """A window that began before a price does not end it."""
+    row = book.find("deepseek-v4-flash", at=NOON).row("input", 1)
+    assert (row.starts, row.ends) == (date(2026, 9, 10), None)
 
 
 def test_a_naive_moment_is_refused(book: PriceBook) -> None:

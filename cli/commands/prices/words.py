@@ -36,7 +36,7 @@ def row_document(row: Price) -> dict[str, Any]:
 
     hours = None
     if row.hours is not None:
-        hours = "-".join(f"{each:%H:%M}" for each in row.hours)
+        hours = "-".join(f"{each:%H:%M}" for each in row.hours) + (" mon-fri" if row.weekdays else "")
     return {
         "unit": row.unit,
         "price_usd": per(row.picos, row.unit),
