@@ -47,6 +47,7 @@ COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "doctor": (),
     "completion": (),
     "prices": ("list", "show", "set", "import", "diff", "update", "check"),
+    "reprice": (),
     "store": ("copy", "info"),
     "wrap": (),
     "demo": (),

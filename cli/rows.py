@@ -14,6 +14,8 @@ from budgets.usage import INPUT_UNITS, OUTPUT_UNITS
 from .harmless import harmless
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from budgets.records import Entry
 
 # One row: columns and their values, which are text, whole numbers, lists, or nothing.
@@ -67,9 +69,30 @@ class _Booked:
         return (self.entry.detail.get("prices") or {}).get("book")
 
     @property
+    def list_usd(self) -> Amount:
+        """What it would be without the discount on the account."""
+        pins = self.entry.detail.get("prices") or {}
+        if "discount" not in pins:
+            return self.usd
+        from budgets.money import round_up
+
+        parts = [(self.usage or {}, pins), *((each["usage"], each) for each in pins.get("others", ()))]
+        return Amount(format_usd(round_up(sum(_listed(*part) for part in parts))))
+
+    @property
     def path(self) -> list[str]:
         """The user first; the project is a column of its own."""
         return [name for name in self.entry.path if name]
+
+
+def _listed(usage: Mapping[str, Any], pins: Mapping[str, Any]) -> Fraction:
+    """The exact picos of one model's part before its discount."""
+    from fractions import Fraction
+
+    # A call that has a price itself is one, and is in no count.
+    rows: Mapping[str, str] = pins["rows"]
+    paid = sum((Fraction(picos) * usage.get(unit, 1) for unit, picos in rows.items()), Fraction(0))
+    return paid / (1 - Fraction(pins.get("discount", "0%").removesuffix("%")) / 100)
 
 
 _INPUT, _OUTPUT = frozenset(INPUT_UNITS), frozenset(OUTPUT_UNITS)
@@ -102,7 +125,7 @@ _OWN: Final[_Columns] = {
 _FOCUS: Final[_Columns] = {
     "BilledCost": lambda booked: booked.usd,
     "EffectiveCost": lambda booked: booked.usd,
-    "ListCost": lambda booked: booked.usd,
+    "ListCost": lambda booked: booked.list_usd,
     "ContractedCost": lambda booked: booked.usd,
     "BillingCurrency": lambda _: "USD",
     "BillingAccountId": lambda booked: booked.project,

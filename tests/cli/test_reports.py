@@ -338,6 +338,15 @@ def test_what_is_exported_is_chosen(team: Budget, argv: tuple[str, ...], amounts
     assert team.done("export", *argv, "--json").document["rows"] == rows
 
 
+def test_a_focus_row_has_the_list_price_before_a_discount(budget: Budget) -> None:
+    budget.done("create", "--user", "ann", "--total", "10")
+    budget.done("prices", "set", "--discount", "33.3%", "--from", "2026-01-01")
+    budget.done("charge", "--model", "gpt-4o-mini", "--input-tokens", "1", "--output-tokens", "7")
+    (row,) = exported(budget, "--format", "focus")
+    # 0.667 x 4,350 nanos, rounded up; and not 2,902 / 0.667, for the sum was exact before it was rounded.
+    assert (row["BilledCost"], row["ListCost"]) == ("0.000002902", "0.00000435")
+
+
 def test_a_focus_row(budget: Budget) -> None:
     budget.done("create", "--user", "ann", "--total", "10")
     counts = ("--input-tokens", "1000", "--output-tokens", "200")

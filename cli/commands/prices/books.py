@@ -18,7 +18,6 @@ from .words import dollars, per
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from budgets.prices.bundled import BundledBook
     from budgets.prices.importing import Change, Difference
 
 # Of each kind of change so many lines are shown; --json has all of them.
@@ -71,25 +70,17 @@ class BooksCompared(Result):
             yield f"{self.new} is in use: {self.written}"
 
 
-def book_below(session: Session) -> BundledBook:
-    """The book in use without the owner's own prices: the one that another can replace."""
-    from budgets.prices import imported_path
-    from budgets.prices.bundled import PATH, BundledBook
-
-    imported = imported_path(session.settings.prices)
-    return BundledBook(imported if imported.exists() else PATH)
-
-
 def compared(session: Session, file: str | None, bundled: bool) -> tuple[bytes | None, BooksCompared]:
     """Another book's bytes (`None`: the bundled one), and what it says otherwise than the one in use."""
     from pathlib import Path
 
+    from budgets.prices import list_book
     from budgets.prices.bundled import BundledBook
     from budgets.prices.importing import difference, read_book
 
     if (file is None) != bundled:
         raise UsageError("which book is not clear", hint="give a file, or --bundled")
-    old, now = book_below(session), session.env.clock()
+    old, now = list_book(session.settings.prices), session.env.clock()
     data = None if file is None else read_book(Path(file), old, now.date())
     new = BundledBook(data=data)
     return data, BooksCompared(difference(old, new, now), old.version, new.version)

@@ -98,7 +98,7 @@ class DiscountWritten(Result):
 def set(  # noqa: A001
     session: Session,
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="The model, as requests name it.")
+        str | None, typer.Argument(metavar="NAME", help="The model, as requests name it.")
     ] = None,
     input: PerMillion = None,  # noqa: A002
     cached_input: PerMillion = None,
@@ -122,7 +122,7 @@ def set(  # noqa: A001
     max_output_tokens: Tokens = None,
 ) -> PriceWritten | DiscountWritten:
     """
-    Write down a price of your own for a model, or a discount on your whole account.
+    Set a price of your own for a model, or a discount on your whole account.
 
     A price of your own is what you pay: it wins over the list, and no discount is taken off it.
     """

@@ -12,7 +12,7 @@ from ... import options
 from ...progress import Waiting
 from ...results import Result
 from ...session import Session
-from .books import BooksCompared, agree, book_below, difference_lines
+from .books import BooksCompared, agree, difference_lines
 
 if TYPE_CHECKING:
     from datetime import date
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """
 budget prices update --dry-run
-budget prices update --from https://example.com/prices.jsonl
+budget config set prices_url https://example.com/prices.jsonl
 budget prices update --yes
 """
 
@@ -71,11 +71,11 @@ def update(
     Whatever fails, the book that was there stays. What was charged keeps its prices.
     """
     from budgets.errors import BudgetError
-    from budgets.prices import imported_path
+    from budgets.prices import imported_path, list_book
     from budgets.prices.bundled import BundledBook
     from budgets.prices.importing import difference, install
 
-    old, now = book_below(session), session.env.clock()
+    old, now = list_book(session.settings.prices), session.env.clock()
     address = address if address is not None else session.settings.prices_url
     try:
         data, source = _newer(session, address, old, now.date())
