@@ -60,6 +60,13 @@ class Price:
     # The daily window is that of Mondays to Fridays in UTC only.
     weekdays: bool = False
 
+    @property
+    def hours_text(self) -> str | None:
+        """`01:00-04:00`, `01:00-04:00 mon-fri`; `None`: all day."""
+        if self.hours is None:
+            return None
+        return "-".join(f"{each:%H:%M}" for each in self.hours) + (" mon-fri" if self.weekdays else "")
+
     def __post_init__(self) -> None:
         if self.unit not in UNITS:
             raise InvalidValueError(f"{self.unit} is not a unit", hint=f"one of {', '.join(UNITS)}")
@@ -431,7 +438,7 @@ def _said_of(unit: str, row: Price) -> Iterator[tuple[str, Any]]:
     if row.starts is not None:
         yield "from", iso(row.starts) if isinstance(row.starts, datetime) else row.starts.isoformat()
     if row.hours is not None:
-        yield "hours", "-".join(f"{each:%H:%M}" for each in row.hours)
+        yield "hours", row.hours_text
     if row.source:
         yield "source", row.source
 

@@ -317,7 +317,7 @@ def _prices(session: Session) -> Finding:
     days = (today - newest).days
     what = f"{book.version}; its newest dated price is {days:,} days old"
     if days > _STALE_DAYS:
-        hint = "upgrade with `pip install --upgrade llm-budgets`, or set your own: `budget prices set --help`"
+        hint = "`budget prices update` looks for newer ones; `budget prices set --help`: your own"
         return Finding("prices", "warn", what, hint)
     return Finding("prices", "ok", what)
 
@@ -326,8 +326,10 @@ def _own_prices(session: Session) -> Iterator[Finding]:
     from budgets.prices.overlay import read_overlay
 
     place = session.settings.prices
-    rows = read_overlay(place).rows
-    yield Finding("own prices", "ok", f"{len(rows):,} in {place}" if rows else f"none in {place}")
+    own = read_overlay(place)
+    what = f"{len(own.rows):,} in {place}" if own.rows else f"none in {place}"
+    discounts = f", discounts {len(own.discounts):,}" if own.discounts else ""
+    yield Finding("own prices", "ok", what + discounts)
 
 
 def _keys(environ: Mapping[str, str]) -> Finding:

@@ -88,7 +88,7 @@ def update(
         target = imported_path(session.settings.prices)
         install(target, data)
     except BudgetError as error:
-        error.hint = f"{error.hint}; {old.version} stays in use" if error.hint else None
+        error.hint = "; ".join(filter(None, (error.hint, f"{old.version} stays in use")))
         raise
     return BookUpdated(BooksCompared(found.difference, found.old, found.new, f"{target}"), source, dry_run)
 

@@ -34,9 +34,6 @@ def row_document(row: Price) -> dict[str, Any]:
     """A row of the book as every document has it."""
     from budgets.prices.sheets import written
 
-    hours = None
-    if row.hours is not None:
-        hours = "-".join(f"{each:%H:%M}" for each in row.hours) + (" mon-fri" if row.weekdays else "")
     return {
         "unit": row.unit,
         "price_usd": per(row.picos, row.unit),
@@ -46,7 +43,7 @@ def row_document(row: Price) -> dict[str, Any]:
         "tier": row.tier,
         "from": written(row.starts),
         "to": written(row.ends),
-        "hours_utc": hours,
+        "hours_utc": row.hours_text,
         "checked": None if row.checked is None else row.checked.isoformat(),
     }
 
