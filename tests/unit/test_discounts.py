@@ -12,7 +12,7 @@ from budgets.errors import ConfigError, InvalidValueError
 from budgets.prices import open_book
 from budgets.prices.discounts import parse_percent
 from budgets.prices.overlay import set_discount, set_price
-from budgets.pricing import cost, most_input_picos, percent_text
+from budgets.pricing import cost, dearest_input, percent_text
 from budgets.usage import Usage
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -68,9 +68,8 @@ def test_a_discount_holds_for_tiers_regions_and_what_is_held(own: Path) -> None:
     for tier, region in ((None, None), ("batch", None), (None, "us")):
         was, now = (cost(MINI, each.for_call(tier, region)).exact_picos for each in (before, after))
         assert Fraction(now) == was * Fraction(9, 10)
-    assert Fraction(most_input_picos(after, 10**5, "1h")) == most_input_picos(before, 10**5, "1h") * Fraction(
-        9, 10
-    )
+    held, full = (dearest_input(each, 10**5, "1h").picos for each in (after, before))
+    assert Fraction(held) == full * Fraction(9, 10)
 
 
 def test_a_providers_own_discount_counts_before_one_of_all(own: Path) -> None:
