@@ -39,6 +39,8 @@ class LayeredBook:
     def find(self, model: str, *, provider: str | None = None, at: datetime) -> ModelPrices:
         """See `PriceBook.find`."""
         at = aware_utc(at)
+        if not self._own.rows:
+            return self._after_discount(self._bundled.find(model, provider=provider, at=at), provider, at)
         matches = self._bundled.matches(model, provider=provider)
         known = matches[0] if len(matches) == 1 else None
         found = self._own.find(model, provider=provider, at=at)
