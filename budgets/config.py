@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from budgets.addresses import protected
 from budgets.errors import ConfigError, InvalidValueError
 from budgets.records import DEFAULT_OUTPUT_TOKENS
 
@@ -249,6 +248,8 @@ def _path(value: Any, source: str | None) -> Path:
 def _address(value: Any, source: str | None) -> str | None:
     if value is None:
         return None
+    from budgets.addresses import protected
+
     try:
         return protected(_text(value, source))
     except InvalidValueError as error:
