@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from budgets import wire
 from budgets.engine import Engine
+from budgets.engine.steps import Steps
 from budgets.records import Process
 
 # Read what stands where; make calls and charge for them; change budgets.
@@ -66,8 +67,8 @@ class Operation:
         """
         return wire.taken(value, self.arguments, self.name, strict=True)
 
-    def carry_out(self, engine: Engine, arguments: Mapping[str, Any]) -> Any:
-        """What the method gives back."""
+    def carry_out(self, engine: Engine | Steps, arguments: Mapping[str, Any]) -> Any:
+        """What the method gives back: the answer, or the step that leads to it."""
         rest = dict(arguments)
         first = [rest.pop(self.by)] if self.by is not None and self.by in rest else []
         spread = rest.pop(self.spread, ()) if self.spread is not None else ()

@@ -313,6 +313,9 @@ class Field(NamedTuple):
     needed: bool
 
 
+_NAMED: Final[dict[str, _Record]] = {}
+
+
 class _Record:
     """The codec of a record. Its fields are looked at late, for a record may hold others of its kind."""
 
@@ -324,7 +327,10 @@ class _Record:
     @cache
     def of(cls, kind: Any) -> _Record:
         """The only one for a kind."""
-        return cls(kind)
+        made = cls(kind)
+        assert made.name not in _NAMED, f"there are two records {made.name}"
+        _NAMED[made.name] = made
+        return made
 
     @cached_property
     def fields(self) -> tuple[Field, ...]:
@@ -345,6 +351,7 @@ class _Record:
         """Its JSON Schema."""
         return {
             "type": "object",
+            "description": (self._kind.__doc__ or "").strip().partition("\n")[0],
             "properties": {each.key: each.codec.schema for each in self.fields},
             "required": [each.key for each in self.fields if each.needed],
         }
@@ -391,9 +398,9 @@ def key_for(name: str, kind: Any) -> str:
     return f"{name.removesuffix('nanos')}usd" if holds_money and name.endswith("nanos") else name
 
 
-def schema_of(kind: Any) -> Mapping[str, Any]:
-    """The JSON Schema of a record, which the schemas of others refer to by its name."""
-    return _Record.of(kind).schema
+def schema_named(name: str) -> Mapping[str, Any]:
+    """The JSON Schema of a record, by the name by which schemas of others refer to it."""
+    return _NAMED[name].schema
 
 
 def _wrong(value: Any) -> ValueError:

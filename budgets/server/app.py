@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from budgets.errors import BudgetError
-from budgets.server import health, operating
+from budgets.server import health, openapi, operating, rest
 from budgets.server.engines import Engines
 from budgets.server.principals import ANYBODY
 from budgets.server.problems import problem, problem_of
@@ -22,7 +22,7 @@ from budgets.server.requests import ENGINES, MOST_BODY_BYTES, PRINCIPAL
 Report: TypeAlias = Callable[[str], None]
 
 # Each file gives its routes; a new one joins with one word.
-_ROOMS = (health, operating)
+_ROOMS = (health, openapi, operating, rest)
 
 # Requests that wait for the store at the same time; what they write is written together.
 _DOORS = 64

@@ -11,15 +11,16 @@ from typing import Any, Final
 from aiohttp import web
 
 from budgets import rules
+from budgets.awaiting import AwaitedEngine
 from budgets.engine import Engine
 from budgets.engine.reporting import PAGE
 from budgets.errors import BudgetError, InvalidValueError
 from budgets.operations import HOLDER, NAMES, Holder, Operation, operation
-from budgets.server.access import allow_operation, allow_project, seen
+from budgets.server.access import allow_operation, allow_project, seen, sees_all
 from budgets.server.doors import call
-from budgets.server.engines import Engines
 from budgets.server.principals import Principal
 from budgets.server.requests import ENGINES, PRINCIPAL, body_of
+from budgets.writer import Writer
 
 # Counts and ids: a call's terms are a few hundred bytes.
 _MOST_BYTES: Final = 1024 * 1024
@@ -28,9 +29,14 @@ _MOST_BYTES: Final = 1024 * 1024
 _MOST_CLIENTS: Final = 10_000
 
 
+# The steps of a call. They need not wait for a thread: the loop hands them to the writer itself.
+_STEPS: Final = frozenset({"hold", "settle", "release", "doubt", "charge"})
+
+
 def routes() -> list[web.RouteDef]:
     """The routes of this file."""
     clients = Clients()
+    awaited: dict[str, AwaitedEngine] = {}
 
     async def operate(request: web.Request) -> web.Response:
         name = request.match_info["operation"]
@@ -39,10 +45,19 @@ def routes() -> list[web.RouteDef]:
         asked = operation(name)
         arguments = _arguments(asked, await body_of(request, at_most=_MOST_BYTES))
         project = rules.check_name(request.query.get("project", "default"), "a project's name")
-        answer = await call(
-            _answer, request.app[ENGINES], clients, project, request[PRINCIPAL], asked, arguments
+        principal = request[PRINCIPAL]
+        allow_project(principal, project)
+        engine = (
+            awaited[project].engine if project in awaited else await call(request.app[ENGINES].of, project)
         )
-        return web.Response(body=answer, content_type="application/json")
+        if name in _STEPS and sees_all(principal) and isinstance(engine.runner, Writer):
+            allow_operation(principal, asked, arguments, engine)
+            if project not in awaited:
+                awaited[project] = AwaitedEngine(engine)
+            speaking, rest = clients.speaking(engine, arguments, principal)
+            found = await awaited[project].take(asked.carry_out(speaking.steps, rest))
+            return _response(asked, found)
+        return _response(asked, await call(_found, engine, clients, principal, asked, arguments))
 
     return [web.post("/v1/engine/{operation}", operate)]
 
@@ -71,6 +86,15 @@ class Clients:
                 self._engines.popitem(last=False)
         return found
 
+    def speaking(
+        self, engine: Engine, arguments: Mapping[str, Any], principal: Principal
+    ) -> tuple[Engine, Mapping[str, Any]]:
+        """Who carries an operation out: where it names a holder, whoever speaks for that; and the rest."""
+        if HOLDER.name not in arguments:
+            return engine, arguments
+        rest = dict(arguments)
+        return self.engine(engine, rest.pop(HOLDER.name), principal), rest
+
     def forget(self, engine: Engine) -> None:
         """Its lease has ended; should the client come back, the lease begins again under the same id."""
         with self._lock:
@@ -92,23 +116,17 @@ def _arguments(asked: Operation, body: bytes) -> dict[str, Any]:
     return arguments
 
 
-def _answer(
-    engines: Engines,
-    clients: Clients,
-    project: str,
-    principal: Principal,
-    asked: Operation,
-    arguments: Mapping[str, Any],
-) -> bytes:
-    allow_project(principal, project)
-    engine = engines.of(project)
+def _found(
+    engine: Engine, clients: Clients, principal: Principal, asked: Operation, arguments: Mapping[str, Any]
+) -> Any:
     allow_operation(principal, asked, arguments, engine)
-    if HOLDER.name in arguments:
-        rest = dict(arguments)
-        speaking = clients.engine(engine, rest.pop(HOLDER.name), principal)
-        found = asked.carry_out(speaking, rest)
-        if asked.name == "end_lease":
-            clients.forget(speaking)
-    else:
-        found = seen(principal, asked, asked.carry_out(engine, arguments), engine)
-    return json.dumps({"result": asked.result.encode(found)}, ensure_ascii=False).encode("utf-8", "replace")
+    speaking, rest = clients.speaking(engine, arguments, principal)
+    found = asked.carry_out(speaking, rest)
+    if asked.name == "end_lease":
+        clients.forget(speaking)
+    return seen(principal, asked, found, engine)
+
+
+def _response(asked: Operation, found: Any) -> web.Response:
+    text = json.dumps({"result": asked.result.encode(found)}, ensure_ascii=False)
+    return web.Response(body=text.encode("utf-8", "replace"), content_type="application/json")

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.docs import pages
+from tests.docs import http_api, pages
 from tests.docs.picture import COLUMNS, picture
 from tests.support import gallery, golden
 from tests.support.world import new_world
@@ -40,6 +40,7 @@ def generated() -> Iterator[tuple[Path, str]]:
     yield REFERENCE / "json.md", pages.json_documents(golden.cases(), exhibits)
     yield REFERENCE / "config.md", pages.config()
     yield REFERENCE / "python-api.md", pages.python_api()
+    yield REFERENCE / "http-api.md", http_api.page()
     yield ROOT / "docs" / "session.svg", session()
 
 

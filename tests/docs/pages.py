@@ -42,7 +42,7 @@ def words(name: str) -> dict[str, Any]:
 
 def commands() -> str:
     """The help of every command."""
-    lines = [_page("Commands", "What `budget COMMAND --help` says, for every command.")]
+    lines = [page_head("Commands", "What `budget COMMAND --help` says, for every command.")]
     with new_world() as world:
         for page in PAGES:
             line = " ".join(("budget", *page))
@@ -59,7 +59,7 @@ def errors(exhibits: Sequence[Exhibit]) -> str:
     """Every error, with an example that was really provoked."""
     known = classes()
     lines = [
-        _page(
+        page_head(
             "Errors",
             "Without `--json` an error is two lines on stderr: what happened, and what to do next.\n"
             "With `--json` it is one document on stdout; its `code` is the heading here, and the values"
@@ -102,7 +102,7 @@ def json_documents(cases: Sequence[Case], exhibits: Sequence[Exhibit]) -> str:
     said = words("json_fields")
     maps = set(said.pop("maps"))
     lines = [
-        _page(
+        page_head(
             "JSON documents",
             "With `--json` every command answers with one document on stdout, also when it fails.\n"
             "A name that is there stays and keeps its meaning; new ones may come.\n"
@@ -249,7 +249,7 @@ def config() -> str:
         wrong = ", ".join(sorted(settings.keys() ^ VARIABLES.keys()))
         raise UndocumentedError(f"{HERE / 'settings.toml'} and the program differ about {wrong}")
     lines = [
-        _page(
+        page_head(
             "Settings",
             "Each comes from the first of these that says something: the command line, the environment, the"
             " configuration file, the default.\n"
@@ -303,7 +303,7 @@ def settings_example(settings: Mapping[str, Any]) -> str:
 def python_api() -> str:
     """The public names of the library."""
     lines = [
-        _page(
+        page_head(
             "Python API",
             "What `import budgets` offers; each name is loaded when it is first used.\n"
             "Money is a whole number of nano-dollars, moments are aware datetimes.\n"
@@ -400,5 +400,5 @@ def _example(docstring: str) -> str:
     return "\n".join(blocks).strip("\n")
 
 
-def _page(title: str, text: str) -> str:
+def page_head(title: str, text: str) -> str:
     return f"{_MADE}\n\n# {title}\n\n{text}\n"

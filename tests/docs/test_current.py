@@ -10,7 +10,7 @@ from budgets_cli import exits
 from budgets_cli.app import COMMANDS
 
 import budgets
-from tests.docs import pages
+from tests.docs import http_api, pages
 from tests.docs.generate import REFERENCE, ROOT, session
 from tests.support import gallery, golden
 from tests.support.world import new_world
@@ -69,6 +69,7 @@ def test_the_command_lines_own_error_codes_are_documented() -> None:
         pytest.param("commands.md", pages.commands, id="commands"),
         pytest.param("config.md", pages.config, id="config"),
         pytest.param("python-api.md", pages.python_api, id="python-api"),
+        pytest.param("http-api.md", http_api.page, id="http-api"),
         pytest.param("errors.md", lambda: pages.errors(_exhibits()), id="errors"),
         pytest.param("json.md", lambda: pages.json_documents(golden.cases(), _exhibits()), id="json"),
     ],
