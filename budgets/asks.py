@@ -6,6 +6,17 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """A picture that is to be read. How many tokens it is follows from its size, by its vendor's rule."""
+
+    # In pixels, as its own header says; `None` where it is given by reference or its header cannot be read.
+    width: int | None = None
+    height: int | None = None
+    # How closely it is to be looked at, in the vendor's word and lower case: `low`, `high`, `ultra_high` ...
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """
     What one request asks for: all that bears on the most it can cost.
@@ -20,8 +31,24 @@ class Ask:
     texts: tuple[str, ...] = field(default=(), repr=False)
     # Input that is given as token ids, which need no counting.
     token_ids: int = 0
-    # Tool definitions and answer schemas, each as compact JSON.
+    # Tool definitions, each as compact JSON.
     tools: tuple[str, ...] = field(default=(), repr=False)
+    # The model has to call one of them.
+    must_call: bool = False
+    # Schemas that the answer has to fit, each as compact JSON.
+    schemas: tuple[str, ...] = field(default=(), repr=False)
+    images: tuple[Image, ...] = ()
+    # Tool calls of earlier turns, each with its result. Their texts are among `texts`.
+    calls: int = 0
+    # Results of calls that were made at once, which some vendors write anew as JSON. Also among `texts`.
+    together: tuple[str, ...] = field(default=(), repr=False)
+    # Earlier thinking that the provider may read again or leave out, in the clear.
+    thoughts: tuple[str, ...] = field(default=(), repr=False)
+    # The same sealed, in characters of base64: of this turn, and of earlier ones.
+    sealed: int = 0
+    sealed_earlier: int = 0
+    # What the documentation says that the vendor's own tools bring along, in tokens.
+    hidden: int = 0
     # How many messages there are, the system prompt among them: each has framing tokens of its own.
     messages: int = 0
     # The caller's own limit on output tokens for one answer; `None`: the caller set none; 0: nothing is
@@ -49,5 +76,9 @@ class Count:
     likely: int
     # What it cannot be above.
     most: int
-    # How both were made: `tiktoken:o200k_base +3/message`, `calibrated:anthropic`, `bound:bytes`.
+    # How it was made: `tiktoken:o200k_base +4/message`, `calibrated:google ...`.
     how: str
+    # How the most was made: `bound:...`; `None`: as the likely one.
+    most_how: str | None = None
+    # What nobody has a rule for, in words: the count is of the rest alone.
+    uncounted: tuple[str, ...] = ()

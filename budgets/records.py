@@ -184,7 +184,7 @@ class Quote:
 
     model: str
     provider: str
-    # Input tokens: the likely number, the most, and how both were counted.
+    # Input tokens: the likely number, the most, and how the likely one was made.
     input_tokens: int
     input_tokens_most: int
     counted: str
@@ -202,6 +202,8 @@ class Quote:
     book_version: str
     # Why the request does not bound what the provider reads; empty when it does.
     unbounded: tuple[str, ...] = ()
+    # How the most input was made; `None`: as the likely number.
+    counted_most: str | None = None
     # Our own count, before anything that was learned; kept to be compared with what is reported.
     estimate: Estimate | None = None
     # How the most adds up, ready for JSON: what `pricing.pinned` keeps of the rows, the counts that are

@@ -9,6 +9,7 @@ from typing import Any
 from budgets.asks import Ask
 from budgets.dialects import reading
 from budgets.dialects.inputs import Inputs
+from budgets.dialects.pictures import image_of
 from budgets.money import shown
 
 # Tools that Anthropic defines and the caller runs: what they read comes back as an ordinary message.
@@ -16,6 +17,19 @@ from budgets.money import shown
 # https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview
 _CALLER_RUNS = re.compile(r"(?:bash|text_editor|computer|memory)_[0-9]{8}")
 _DATE = re.compile(r"_[0-9]{8}$")
+
+# First word of a tool that the caller runs -> the tokens that its definition stands for, at most.
+_HIDDEN = {
+    # https://platform.claude.com/docs/en/agents-and-tools/tool-use/bash-tool
+    "bash": 245,
+    # https://platform.claude.com/docs/en/agents-and-tools/tool-use/text-editor-tool
+    "text": 700,
+    # 735 for the tool and 466 to 499 for its prompt.
+    # https://platform.claude.com/docs/en/agents-and-tools/tool-use/computer-use-tool
+    "computer": 1_234,
+    # Nowhere said: taken as the text editor, whose commands it has.
+    "memory": 700,
+}
 
 
 def read_request(body: Mapping[str, Any]) -> Ask:
@@ -34,6 +48,8 @@ def read_request(body: Mapping[str, Any]) -> Ask:
     for field, message in messages:
         if reading.text_at(message, "role", f"{field}.role") is None:
             raise reading.wrong(f"{field}.role", "is missing")
+        if message.get("role") == "user" and not _only_results(message.get("content")):
+            inputs.begin_turn()
         inputs.add_content(message.get("content"), f"{field}.content")
     _add_tools(body, inputs)
     _add_unbounded(body, inputs)
@@ -44,19 +60,15 @@ def read_request(body: Mapping[str, Any]) -> Ask:
     # Fast mode has prices of its own, as a tier has.
     # https://platform.claude.com/docs/en/build-with-claude/fast-mode
     fast = reading.text_at(body, "speed") == "fast"
-    return Ask(
+    return inputs.ask(
         dialect="anthropic-messages",
         model=model,
-        texts=tuple(inputs.texts),
-        tools=tuple(inputs.tools),
         messages=len(messages) + (body.get("system") is not None),
         output_limit=reading.whole_number_at(body, "max_tokens", least=1),
         stream=reading.flag_at(body, "stream"),
         reasoning=thinking.get("type") in ("enabled", "adaptive"),
-        cache_write=inputs.cache_write,
         region=region_of(reading.text_at(body, "inference_geo")),
         service_tier="fast" if fast else reading.text_at(body, "service_tier"),
-        unbounded=inputs.reasons,
     )
 
 
@@ -85,13 +97,16 @@ class _Inputs(Inputs):
 
     def _add_block(self, block: Mapping[str, Any], field: str) -> None:
         kind = reading.text_at(block, "type", f"{field}.type") or ""
-        if kind in ("text", "thinking"):
+        if kind == "text":
             self.add_text(reading.text_at(block, kind, f"{field}.{kind}"))
+        elif kind == "thinking":
+            self.add_thought(reading.text_at(block, kind, f"{field}.{kind}"))
         elif kind == "redacted_thinking":
-            self.add_text(reading.text_at(block, "data", f"{field}.data"))
+            self.add_sealed(reading.text_at(block, "data", f"{field}.data"))
         elif kind in ("tool_use", "server_tool_use", "mcp_tool_use"):
             self.add_text(reading.text_at(block, "name", f"{field}.name"))
             self.add_text(reading.compact_json(block.get("input", {})))
+            self.calls += 1
         elif kind in ("tool_result", "compaction"):
             self.add_content(block.get("content"), f"{field}.content")
         elif kind == "search_result":
@@ -101,7 +116,7 @@ class _Inputs(Inputs):
         elif kind == "document":
             self._add_document(block, field)
         elif kind == "image":
-            self.unbounded.append("an image")
+            self._add_image(block, field)
         elif kind == "container_upload":
             self.unbounded.append("a file")
         elif kind == "tool_reference":
@@ -112,6 +127,11 @@ class _Inputs(Inputs):
             self.add_text(reading.compact_json(block.get("content")))
         else:
             self.unbounded.append(f"a block of type {shown(kind)}")
+
+    def _add_image(self, block: Mapping[str, Any], field: str) -> None:
+        source = reading.object_at(block, "source", f"{field}.source")
+        # By address or as a file of the account's it is a picture of unknown size.
+        self.images.append(image_of(source.get("data") if source.get("type") == "base64" else None))
 
     def _add_document(self, block: Mapping[str, Any], field: str) -> None:
         self.add_text(reading.text_at(block, "title", f"{field}.title"))
@@ -125,19 +145,27 @@ class _Inputs(Inputs):
             self.unbounded.append("a document")
 
 
+def _only_results(content: Any) -> bool:
+    """Whether a message does no more than hand over what tools found: the turn goes on."""
+    blocks = list(reading.objects_in(content))
+    return bool(blocks) and all(block.get("type") == "tool_result" for block in blocks)
+
+
 def _add_tools(body: Mapping[str, Any], inputs: _Inputs) -> None:
     for field, tool in reading.objects_at(body, "tools"):
         inputs.tools.append(reading.compact_json(tool))
         kind = reading.text_at(tool, "type", f"{field}.type") or "custom"
         if kind != "custom" and not _CALLER_RUNS.fullmatch(kind):
             inputs.unbounded.append(f"the server tool {shown(_DATE.sub('', kind))}")
+        inputs.hidden += _HIDDEN.get(kind.partition("_")[0], 0) if kind != "custom" else 0
+    inputs.must_call = reading.object_at(body, "tool_choice").get("type") in ("any", "tool")
     # https://platform.claude.com/docs/en/build-with-claude/structured-outputs
     config = reading.object_at(body, "output_config")
     formats = (
         reading.object_at(config, "format", "output_config.format"),
         reading.object_at(body, "output_format"),
     )
-    inputs.tools += [reading.compact_json(found["schema"]) for found in formats if "schema" in found]
+    inputs.schemas += [reading.compact_json(found["schema"]) for found in formats if "schema" in found]
 
 
 def _add_unbounded(body: Mapping[str, Any], inputs: _Inputs) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from budgets.asks import Ask
 from budgets.dialects import reading
 from budgets.dialects.inputs import Inputs
+from budgets.dialects.pictures import image_of
 from budgets.money import shown
 
 # Converse says `maxTokens`, Nova's own body also `max_new_tokens`.
@@ -15,7 +16,7 @@ from budgets.money import shown
 _LIMITS = ("maxTokens", "max_new_tokens")
 
 # Blocks whose tokens depend on what they show, not on how long they are.
-_BLOCKS = {"image": "an image", "audio": "audio", "video": "a video", "document": "a document"}
+_BLOCKS = {"audio": "audio", "video": "a video", "document": "a document"}
 
 
 def read_request(body: Mapping[str, Any], *, dialect: str) -> Ask:
@@ -34,23 +35,22 @@ def read_request(body: Mapping[str, Any], *, dialect: str) -> Ask:
     for field, message in messages:
         if reading.text_at(message, "role", f"{field}.role") is None:
             raise reading.wrong(f"{field}.role", "is missing")
+        blocks = list(reading.objects_in(message.get("content")))
+        if message["role"] == "user" and not all("toolResult" in block for block in blocks):
+            inputs.begin_turn()
         inputs.add_content(message.get("content"), f"{field}.content")
     _add_tools(body, inputs)
     _add_unbounded(body, inputs)
     fast = reading.object_at(body, "performanceConfig").get("latency") == "optimized"
     tier = reading.text_at(reading.object_at(body, "serviceTier"), "type", "serviceTier.type")
-    return Ask(
+    return inputs.ask(
         dialect=dialect,
         model=model,
-        texts=tuple(inputs.texts),
-        tools=tuple(inputs.tools),
         messages=len(messages) + bool(body.get("system")),
         output_limit=max(_own_limits(body).values(), default=None),
         stream=reading.flag_at(body, "stream"),
         reasoning=_thinking(body).get("type") in ("enabled", "adaptive"),
-        cache_write=inputs.cache_write,
         service_tier="optimized" if fast else tier,
-        unbounded=inputs.reasons,
     )
 
 
@@ -109,8 +109,14 @@ class _Inputs(Inputs):
         for kind, value in block.items():
             if kind == "text":
                 self.add_text(reading.text_at(block, "text", f"{field}.text"))
-            elif kind in ("toolUse", "json", "reasoningContent", "citationsContent", "searchResult"):
+            elif kind in ("toolUse", "json", "citationsContent", "searchResult"):
                 self.add_json(value)
+                self.calls += kind == "toolUse"
+            elif kind == "reasoningContent":
+                content = reading.object_at(block, kind, f"{field}.{kind}")
+                text = reading.object_at(content, "reasoningText", f"{field}.{kind}.reasoningText")
+                self.add_thought(reading.text_at(text, "text", f"{field}.{kind}.reasoningText.text"))
+                self.add_sealed(reading.text_or_none(content.get("redactedContent")))
             elif kind == "toolResult":
                 result = reading.object_at(block, kind, f"{field}.{kind}")
                 self.add_content(result.get("content"), f"{field}.{kind}.content")
@@ -119,6 +125,11 @@ class _Inputs(Inputs):
                 self.unbounded.append("a guardrail")
             elif kind == "cachePoint":
                 self.add_cache_mark(reading.object_at(block, kind, f"{field}.{kind}").get("ttl"))
+            elif kind == "image":
+                source = reading.object_at(
+                    reading.object_at(block, kind, f"{field}.{kind}"), "source", f"{field}.{kind}.source"
+                )
+                self.images.append(image_of(source.get("bytes")))
             elif kind in _BLOCKS:
                 self.unbounded.append(_BLOCKS[kind])
             elif kind != "type":
@@ -127,6 +138,8 @@ class _Inputs(Inputs):
 
 def _add_tools(body: Mapping[str, Any], inputs: Inputs) -> None:
     config = reading.object_at(body, "toolConfig")
+    choice = reading.object_at(config, "toolChoice", "toolConfig.toolChoice")
+    inputs.must_call = "any" in choice or "tool" in choice
     for _, tool in reading.objects_at(config, "tools", "toolConfig.tools"):
         if "cachePoint" in tool:
             inputs.add_cache_mark(

@@ -54,17 +54,14 @@ def read_request(body: Mapping[str, Any]) -> Ask:
         inputs.add_text(reading.text_at(body, "prompt"))
         if reading.list_at(body, "images"):
             inputs.unbounded.append("an image")
-    return Ask(
+    return inputs.ask(
         dialect="bedrock-invoke",
         model=reading.name_of_model(body),
-        texts=tuple(inputs.texts),
-        tools=tuple(inputs.tools),
         messages=messages,
         output_limit=_own_limit(body, shape),
         # https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-cohere-command.html
         answers=reading.whole_number_at(body, "num_generations", least=1) or 1,
         stream=reading.flag_at(body, "stream"),
-        unbounded=inputs.reasons,
     )
 
 

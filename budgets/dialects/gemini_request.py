@@ -10,6 +10,7 @@ from budgets.asks import Ask
 from budgets.dialects import reading
 from budgets.dialects.inputs import Inputs
 from budgets.dialects.openai_chat_request import reasons_by_name
+from budgets.dialects.pictures import image_of
 from budgets.money import shown
 
 _HUMP = re.compile(r"[A-Z]")
@@ -29,7 +30,7 @@ _SERVER_TOOLS = (
     "mcpServers",
 )
 
-_KINDS = {"image": "an image", "audio": "audio", "video": "a video"}
+_KINDS = {"audio": "audio", "video": "a video"}
 
 
 def key_in(body: Mapping[str, Any], name: str) -> str:
@@ -56,27 +57,27 @@ def read_request(body: Mapping[str, Any]) -> Ask:
     if not reading.list_at(body, "contents"):
         raise reading.wrong("contents", "is missing or empty")
     contents = list(reading.objects_at(body, "contents"))
+    name = key_in(body, "generationConfig")
+    config = reading.object_at(body, name)
+    inputs.detail = config.get(key_in(config, "mediaResolution"))
     for field, content in contents:
+        if _speaks(content):
+            inputs.begin_turn()
         inputs.add_content(content, field)
     system = key_in(body, "systemInstruction")
     inputs.add_content(reading.object_at(body, system), system)
-    name = key_in(body, "generationConfig")
-    config = reading.object_at(body, name)
     _add_tools(body, inputs)
     _add_unbounded(body, config, name, inputs)
     limit, answers = key_in(config, "maxOutputTokens"), key_in(config, "candidateCount")
-    return Ask(
+    return inputs.ask(
         dialect="gemini",
         model=model,
-        texts=tuple(inputs.texts),
-        tools=tuple(inputs.tools),
         messages=len(contents) + (body.get(system) is not None),
         output_limit=reading.whole_number_at(config, limit, least=1, field=f"{name}.{limit}"),
         answers=reading.whole_number_at(config, answers, least=1, field=f"{name}.{answers}") or 1,
         stream=reading.flag_at(body, "stream"),
         reasoning=_reasons(config, name, model),
         service_tier=reading.text_at(body, key_in(body, "serviceTier")),
-        unbounded=inputs.reasons,
     )
 
 
@@ -91,13 +92,11 @@ def _read_embedding(body: Mapping[str, Any], model: str, inputs: _Inputs) -> Ask
     for field, part in parts:
         inputs.add_content(reading.object_at(part, "content", f"{field}.content"), f"{field}.content")
         inputs.add_text(reading.text_at(part, "title", f"{field}.title"))
-    return Ask(
+    return inputs.ask(
         dialect="gemini",
         model=model,
-        texts=tuple(inputs.texts),
         messages=len(parts),
         output_limit=0,
-        unbounded=inputs.reasons,
     )
 
 
@@ -111,8 +110,29 @@ def _reasons(config: Mapping[str, Any], name: str, model: str) -> bool:
     return thinking.get(key_in(thinking, "thinkingLevel")) is not None or reasons_by_name(model)
 
 
+def _without_id(call: Any) -> Any:
+    """A call as the model reads it: the id beside it only tells the caller which answer is whose."""
+    return {key: value for key, value in call.items() if key != "id"} if isinstance(call, Mapping) else call
+
+
+def _speaks(content: Mapping[str, Any]) -> bool:
+    """Whether the user says something, and does not only hand over what functions found."""
+    response = ("functionResponse", "function_response")
+    parts = reading.objects_in(content.get("parts"))
+    return content.get("role") != "model" and any(not any(key in part for key in response) for part in parts)
+
+
+def _resolution(part: Mapping[str, Any]) -> Any:
+    """https://ai.google.dev/gemini-api/docs/media-resolution"""
+    found = part.get(key_in(part, "mediaResolution"))
+    return found.get("level") if isinstance(found, Mapping) else found
+
+
 class _Inputs(Inputs):
     """What a request gives to read, as it is collected."""
+
+    # How closely pictures are to be looked at that do not say it themselves.
+    detail: Any = None
 
     def add_content(self, content: Mapping[str, Any], field: str) -> None:
         """All parts of a content."""
@@ -121,15 +141,18 @@ class _Inputs(Inputs):
 
     def _add_part(self, part: Mapping[str, Any], field: str) -> None:
         known = False
+        if "text" in part:
+            self.add_text(reading.text_at(part, "text", f"{field}.text"))
+            known = True
         # A signature stands for the thoughts before it, which are read again with it.
         # https://ai.google.dev/gemini-api/docs/thought-signatures
-        for name in ("text", "thoughtSignature"):
-            key = key_in(part, name)
-            self.add_text(reading.text_at(part, key, f"{field}.{key}"))
-            known = known or key in part
+        if (key := key_in(part, "thoughtSignature")) in part:
+            self.add_sealed(reading.text_at(part, key, f"{field}.{key}"))
+            known = True
         for name in ("functionCall", "executableCode", "codeExecutionResult", "toolCall", "toolResponse"):
             if (key := key_in(part, name)) in part:
-                self.add_json(part[key])
+                self.add_json(_without_id(part[key]))
+                self.calls += name == "functionCall"
                 known = True
         if (key := key_in(part, "functionResponse")) in part:
             self._add_response(reading.object_at(part, key, f"{field}.{key}"), f"{field}.{key}")
@@ -137,7 +160,11 @@ class _Inputs(Inputs):
         if (key := key_in(part, "inlineData")) in part:
             data = reading.object_at(part, key, f"{field}.{key}")
             mime = reading.text_at(data, key_in(data, "mimeType"), f"{field}.{key}.mimeType") or ""
-            self.unbounded.append(_KINDS.get(mime.partition("/")[0], "a file"))
+            kind = mime.partition("/")[0].lower()
+            if kind == "image":
+                self.images.append(image_of(data.get("data"), _resolution(part) or self.detail))
+            else:
+                self.unbounded.append(_KINDS.get(kind, "a file"))
             known = True
         if key_in(part, "fileData") in part:
             self.unbounded.append("a file by reference")
@@ -171,7 +198,7 @@ def _add_unbounded(body: Mapping[str, Any], config: Mapping[str, Any], name: str
         inputs.unbounded.append("cached content")
     for schema in ("responseSchema", "responseJsonSchema"):
         if (found := config.get(key_in(config, schema))) is not None:
-            inputs.tools.append(reading.compact_json(found))
+            inputs.schemas.append(reading.compact_json(found))
     key = key_in(config, "responseModalities")
     for modality in reading.list_at(config, key, f"{name}.{key}"):
         if str(modality).upper() != "TEXT":

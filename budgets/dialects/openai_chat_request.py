@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from budgets.asks import Ask
 from budgets.dialects import reading
 from budgets.dialects.inputs import Inputs
+from budgets.dialects.pictures import image_at
 from budgets.money import shown
 
 LIMITS = ("max_completion_tokens", "max_tokens")
@@ -28,7 +29,6 @@ _REASONS = re.compile(
 
 # Parts whose tokens depend on what they show, not on how long they are.
 _PARTS = {
-    "image_url": "an image",
     "input_audio": "audio",
     "file": "a file",
     "video_url": "a video",
@@ -48,23 +48,22 @@ def read_request(body: Mapping[str, Any]) -> Ask:
     if not reading.list_at(body, "messages"):
         raise reading.wrong("messages", "is missing or empty")
     messages = list(reading.objects_at(body, "messages"))
+    together = _called_together(messages)
     for field, message in messages:
         inputs.add_message(message, field)
+        if message.get("tool_call_id") in together:
+            inputs.together += _texts_of(message.get("content"))
     _add_tools(body, inputs)
     _add_unbounded(body, model, inputs)
-    return Ask(
+    return inputs.ask(
         dialect="openai-chat",
         model=model,
-        texts=tuple(inputs.texts),
-        tools=tuple(inputs.tools),
         messages=len(messages),
         output_limit=max(own_limits(body).values(), default=None),
         answers=reading.whole_number_at(body, "n", least=1) or 1,
         stream=reading.flag_at(body, "stream"),
         reasoning=_reasons(body, model),
-        cache_write=inputs.cache_write,
         service_tier=reading.text_at(body, "service_tier"),
-        unbounded=inputs.reasons,
     )
 
 
@@ -110,6 +109,7 @@ class _Inputs(Inputs):
         for name, call in reading.objects_at(message, "tool_calls", f"{field}.tool_calls"):
             self._add_call(call, "function", name)
             self._add_call(call, "custom", name)
+            self.calls += 1
         self._add_call(message, "function_call", field)
         if message.get("audio") is not None:
             self.unbounded.append("an earlier audio answer")
@@ -140,6 +140,8 @@ class _Inputs(Inputs):
         elif kind == "thinking":
             # Mistral's reasoning, itself a list of parts. https://docs.mistral.ai/capabilities/reasoning/
             self._add_content(part.get("thinking"), f"{field}.thinking")
+        elif kind == "image_url":
+            self._add_image(part)
         elif kind in _PARTS:
             self.unbounded.append(_PARTS[kind])
         else:
@@ -150,8 +152,38 @@ class _Inputs(Inputs):
         if mark:
             self.add_cache_mark(mark.get("ttl"))
 
+    def _add_image(self, part: Mapping[str, Any]) -> None:
+        given = part.get("image_url")
+        # Mistral takes the address by itself, too. https://docs.mistral.ai/capabilities/vision/
+        url, detail = (given.get("url"), given.get("detail")) if isinstance(given, Mapping) else (given, None)
+        self.images.append(image_at(url, detail))
+
+
+def _called_together(messages: Sequence[tuple[str, Mapping[str, Any]]]) -> frozenset[str]:
+    """
+    The ids of calls that one answer made at once.
+
+    https://platform.openai.com/docs/guides/function-calling#parallel-function-calling
+    """
+    groups = (list(reading.objects_in(message.get("tool_calls"))) for _, message in messages)
+    return frozenset(
+        call["id"]
+        for group in groups
+        if len(group) > 1
+        for call in group
+        if isinstance(call.get("id"), str) and call["id"]
+    )
+
+
+def _texts_of(content: Any) -> list[str]:
+    if isinstance(content, str):
+        return [content]
+    return [part["text"] for part in reading.objects_in(content) if isinstance(part.get("text"), str)]
+
 
 def _add_tools(body: Mapping[str, Any], inputs: _Inputs) -> None:
+    choice = body.get("tool_choice")
+    inputs.must_call = choice == "required" or isinstance(choice, Mapping)
     for field, tool in reading.objects_at(body, "tools"):
         inputs.tools.append(reading.compact_json(tool))
         kind = reading.text_at(tool, "type", f"{field}.type") or "function"
@@ -163,7 +195,7 @@ def _add_tools(body: Mapping[str, Any], inputs: _Inputs) -> None:
     # OpenAI has the schema under `json_schema`, with its name; Together and llama.cpp under `schema`.
     for key in ("json_schema", "schema"):
         if schema := reading.object_at(answer, key, f"response_format.{key}"):
-            inputs.tools.append(reading.compact_json(schema))
+            inputs.schemas.append(reading.compact_json(schema))
 
 
 def _add_unbounded(body: Mapping[str, Any], model: str, inputs: _Inputs) -> None:

@@ -9,6 +9,7 @@ from budgets.asks import Ask
 from budgets.dialects import reading
 from budgets.dialects.inputs import Inputs
 from budgets.dialects.openai_chat_request import reasons_by_name
+from budgets.dialects.pictures import image_at
 from budgets.money import shown
 
 # The API refuses less. https://platform.openai.com/docs/api-reference/responses/create#responses-create-max_output_tokens
@@ -30,12 +31,8 @@ _CALLER_RUNS = frozenset(
 )
 
 # Parts whose tokens depend on what they show, not on how long they are.
-_PARTS = {
-    "input_image": "an image",
-    "computer_screenshot": "an image",
-    "input_audio": "audio",
-    "input_file": "a file",
-}
+_PARTS = {"input_audio": "audio", "input_file": "a file"}
+_IMAGES = frozenset({"input_image", "computer_screenshot"})
 
 # Items of earlier turns that are sent back whole: all that is read of them stands in them.
 _WHOLE = frozenset(
@@ -57,7 +54,6 @@ _WHOLE = frozenset(
         "mcp_call",
         "mcp_approval_request",
         "mcp_approval_response",
-        "reasoning",
         "compaction",
     }
 )
@@ -82,17 +78,14 @@ def read_request(body: Mapping[str, Any]) -> Ask:
     messages = (instructions is not None) + inputs.add_input(body.get("input"))
     _add_tools(body, inputs)
     _add_unbounded(body, inputs)
-    return Ask(
+    return inputs.ask(
         dialect="openai-responses",
         model=model,
-        texts=tuple(inputs.texts),
-        tools=tuple(inputs.tools),
         messages=messages,
         output_limit=reading.whole_number_at(body, "max_output_tokens", least=1),
         stream=reading.flag_at(body, "stream"),
         reasoning=_reasons(body, model),
         service_tier=reading.text_at(body, "service_tier"),
-        unbounded=inputs.reasons,
     )
 
 
@@ -136,6 +129,8 @@ class _Inputs(Inputs):
     def _add_item(self, item: Mapping[str, Any], field: str) -> None:
         kind = reading.text_at(item, "type", f"{field}.type")
         if "role" in item:
+            if item.get("role") == "user":
+                self.begin_turn()
             self.add_content(item.get("content"), f"{field}.content")
         elif kind in _OUTPUTS:
             output = item.get("output")
@@ -147,6 +142,8 @@ class _Inputs(Inputs):
             self.tools += [
                 reading.compact_json(tool) for _, tool in reading.objects_at(item, "tools", f"{field}.tools")
             ]
+        elif kind == "reasoning":
+            self._add_reasoning(item, field)
         elif kind in _WHOLE:
             self.add_json({key: value for key, value in item.items() if key not in _NAMES})
             if any(found.get("type") == "image" for found in reading.objects_in(item.get("outputs"))):
@@ -159,11 +156,23 @@ class _Inputs(Inputs):
         else:
             self.unbounded.append(f"an item of type {shown(kind)}")
 
+    def _add_reasoning(self, item: Mapping[str, Any], field: str) -> None:
+        """https://platform.openai.com/docs/guides/reasoning#encrypted-reasoning-items"""
+        sealed = reading.text_at(item, "encrypted_content", f"{field}.encrypted_content")
+        self.add_sealed(sealed)
+        if not sealed:
+            # Else the summary beside it is for people, and is not read again.
+            for part in (*reading.objects_in(item.get("summary")), *reading.objects_in(item.get("content"))):
+                self.add_thought(reading.text_or_none(part.get("text")))
+
     def _add_part(self, part: Mapping[str, Any], field: str) -> None:
         kind = reading.text_at(part, "type", f"{field}.type")
         if kind in ("input_text", "output_text", "text", "refusal", "summary_text", "reasoning_text"):
             key = "refusal" if kind == "refusal" else "text"
             self.add_text(reading.text_at(part, key, f"{field}.{key}"))
+        elif kind in _IMAGES:
+            # By `file_id` it is a file of the account's, and a picture all the same.
+            self.images.append(image_at(part.get("image_url"), part.get("detail")))
         elif kind in _PARTS:
             self.unbounded.append(_PARTS[kind])
         else:
@@ -172,6 +181,8 @@ class _Inputs(Inputs):
 
 
 def _add_tools(body: Mapping[str, Any], inputs: Inputs) -> None:
+    choice = body.get("tool_choice")
+    inputs.must_call = choice == "required" or isinstance(choice, Mapping)
     for field, tool in reading.objects_at(body, "tools"):
         inputs.tools.append(reading.compact_json(tool))
         kind = reading.text_at(tool, "type", f"{field}.type") or "function"
@@ -185,7 +196,7 @@ def _add_tools(body: Mapping[str, Any], inputs: Inputs) -> None:
     text = reading.object_at(body, "text")
     answer = reading.object_at(text, "format", "text.format")
     if "schema" in answer:
-        inputs.tools.append(reading.compact_json(answer["schema"]))
+        inputs.schemas.append(reading.compact_json(answer))
 
 
 def _add_unbounded(body: Mapping[str, Any], inputs: Inputs) -> None:

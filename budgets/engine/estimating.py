@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
@@ -58,13 +59,22 @@ def sharpened(
         return count, estimate
     raised = lesson.most(count.likely)
     most = max(count.most, raised if context_window is None else min(raised, context_window))
-    how = f"learned:{model} n={lesson.calls} p50 {hundredths(lesson.median_percent)}"
+    learned = f"learned:{model} n={lesson.calls}"
+    most_how = count.most_how
     if most > count.most:
-        how += f" p99 {hundredths(lesson.high_percent)}"
-    return Count(min(lesson.likely(count.likely), most), most, f"{how} of {count.how}"), estimate
+        most_how = f"{learned} p99 {hundredths(lesson.high_percent)} of {count.how}"
+    how = f"{learned} p50 {hundredths(lesson.median_percent)} of {count.how}"
+    likely = min(lesson.likely(count.likely), most)
+    return replace(count, likely=likely, most=most, how=how, most_how=most_how), estimate
 
 
 def _kind(ask: Ask) -> str:
     """What a request is made of, as far as that bears on its count."""
-    parts = {"text": ask.texts, "tools": ask.tools, "ids": ask.token_ids}
+    parts = {
+        "text": ask.texts,
+        "tools": ask.tools or ask.schemas,
+        "images": ask.images,
+        "thoughts": ask.thoughts or ask.sealed or ask.sealed_earlier,
+        "ids": ask.token_ids,
+    }
     return "+".join(name for name, there in parts.items() if there) or "text"

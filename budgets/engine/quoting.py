@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Literal
@@ -54,7 +54,9 @@ def quote(
         context_window=prices.context_window,
         lessons=lessons,
     )
-    most_input = count.most if not ask.unbounded else _context_window(prices, ask, count.most)
+    unbounded = (*ask.unbounded, *(each for each in count.uncounted if each not in ask.unbounded))
+    most_input = _context_window(prices, unbounded, count.most) if unbounded else count.most
+    most_how = "bound:context window" if unbounded else count.most_how
     reading = dearest_input(prices, most_input, ask.cache_write)
     fee = prices.row("requests", most_input)
     limit, limited_by = _output_limit(ask, prices, default_output_tokens)
@@ -66,6 +68,7 @@ def quote(
         input_tokens=count.likely,
         input_tokens_most=most_input,
         counted=count.how,
+        counted_most=most_how,
         prompt_nanos=cost(Usage.of(input=count.likely, how=count.how), prices).nanos,
         fixed_picos=most_input * reading.picos + fee.picos,
         # A model that writes nothing has no price for it.
@@ -74,13 +77,13 @@ def quote(
         limited_by=limited_by,
         floor=min(limit, REASONING_FLOOR_TOKENS if reasons else FLOOR_TOKENS),
         book_version=prices.book_version,
-        unbounded=ask.unbounded,
+        unbounded=unbounded,
         estimate=estimate,
         pins=_pins(
             prices,
             fixed={reading: most_input, fee: 1},
             answers={} if writing is None else {writing: ask.answers},
-            how=count.how if most_input == count.most else "context window",
+            how=most_how or count.how,
         ),
     )
 
@@ -109,11 +112,10 @@ def _output_limit(
     return default, "default"
 
 
-def _context_window(prices: ModelPrices, ask: Ask, counted: int) -> int:
+def _context_window(prices: ModelPrices, unbounded: Sequence[str], counted: int) -> int:
     if prices.context_window is None:
         raise InvalidValueError(
-            f"the request has {', '.join(ask.unbounded)},"
-            f" and the context window of {prices.model} is not known",
+            f"the request has {', '.join(unbounded)}, and the context window of {prices.model} is not known",
             hint=f"say how much it can read with `budget prices set {prices.model} --context-window TOKENS`",
         )
     return max(prices.context_window, counted)

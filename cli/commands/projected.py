@@ -82,6 +82,7 @@ class Projected(Result):
             "input_tokens": quote.input_tokens,
             "input_tokens_most": quote.input_tokens_most,
             "counted": quote.counted,
+            "counted_most": quote.counted_most or quote.counted,
             "prompt_cost_usd": format_usd(quote.prompt_nanos),
             "projected_usd": format_usd(self.projected_nanos),
             "most_usd": format_usd(quote.most_nanos),
@@ -111,9 +112,10 @@ class Projected(Result):
         yield f"prompt          {money(quote.prompt_nanos)}: {quote.input_tokens:,} tokens, {quote.counted}"
         yield f"spent + prompt  {money(self.projected_nanos)}"
         yield (
-            f"most            {money(quote.most_nanos)}: {quote.input_tokens_most:,} tokens at most, and"
-            f" {quote.output_limit:,} of output ({LIMITED_BY[quote.limited_by]})"
+            f"most            {money(quote.most_nanos)}: {quote.input_tokens_most:,} tokens at most,"
+            f" {quote.counted_most or quote.counted}"
         )
+        yield f"                and {quote.output_limit:,} of output ({LIMITED_BY[quote.limited_by]})"
         if quote.unbounded:
             yield f"                the provider may read more than is sent: {', '.join(quote.unbounded)}"
         yield f"left            {left_words(status.left, user, self.now)}"

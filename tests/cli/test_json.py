@@ -202,6 +202,7 @@ def shape(value: Any) -> Any:
                 "input_tokens": int,
                 "input_tokens_most": int,
                 "counted": str,
+                "counted_most": str,
                 "prompt_cost_usd": str,
                 "projected_usd": str,
                 "most_usd": str,

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from budgets.asks import Image
 from budgets.dialects.anthropic_messages import AnthropicMessages
 from budgets.errors import InvalidValueError, UnreadableReplyError
 
@@ -286,11 +287,48 @@ def test_every_text_of_a_request_is_there_to_be_counted() -> None:
         }
     )
     assert ask.texts == (
-        "Be brief.", "One", "D", "long", "T", "S", "R", "Hm.", "find", '{"q":"ü"}', "found",
+        "Be brief.", "One", "D", "long", "T", "S", "R", "find", '{"q":"ü"}', "found", "Hm.",
     )  # fmt: skip
-    assert ask.tools == ('{"name":"find","input_schema":{"type":"object"}}', '{"type":"string"}')
+    assert ask.tools == ('{"name":"find","input_schema":{"type":"object"}}',)
+    assert (ask.schemas, ask.calls, ask.thoughts) == (('{"type":"string"}',), 1, ())
     assert (ask.messages, ask.output_limit, ask.stream, ask.answers) == (4, None, True, 1)
     assert (ask.unbounded, ask.cache_write, ask.reasoning) == ((), None, False)
+
+
+def test_thinking_of_an_earlier_turn_is_kept_apart() -> None:
+    thought = {"type": "thinking", "thinking": "Hm.", "signature": "s"}
+    sealed = {"type": "redacted_thinking", "data": "x" * 40}
+    result = {"type": "tool_result", "tool_use_id": "1", "content": "found"}
+    turn = [
+        {"role": "user", "content": "One"},
+        {"role": "assistant", "content": [thought, sealed]},
+        {"role": "user", "content": [result]},
+    ]
+    within = DIALECT.read_request({"model": "claude-x", "messages": turn})
+    assert (within.texts, within.thoughts) == (("One", "found", "Hm."), ())
+    assert (within.sealed, within.sealed_earlier) == (40, 0)
+    after = DIALECT.read_request(
+        {"model": "claude-x", "messages": [*turn, {"role": "user", "content": "Two"}]}
+    )
+    assert (after.texts, after.thoughts) == (("One", "found", "Two"), ("Hm.",))
+    assert (after.sealed, after.sealed_earlier) == (0, 40)
+
+
+def test_pictures_are_read_wherever_they_stand() -> None:
+    gif = {"type": "image", "source": {"type": "base64", "data": "R0lGODlhkAEtAQ"}}
+    file = {"type": "image", "source": {"type": "file", "file_id": "f"}}
+    messages = [{"role": "user", "content": [file, {"type": "tool_result", "content": [gif]}]}]
+    ask = DIALECT.read_request({"model": "claude-x", "messages": messages})
+    assert ask.images == (Image(), Image(400, 301))
+    assert ask.unbounded == ()
+
+
+def test_tools_that_the_caller_runs_bring_documented_tokens_along() -> None:
+    tools = [{"type": "bash_20250124", "name": "bash"}, {"type": "text_editor_20250728", "name": "edit"}]
+    messages = [{"role": "user", "content": "Hi"}]
+    body = {"model": "claude-x", "messages": messages, "tools": tools, "tool_choice": {"type": "any"}}
+    ask = DIALECT.read_request(body)
+    assert (ask.hidden, ask.must_call, ask.unbounded) == (945, True, ())
 
 
 def _with(*blocks: dict[str, Any]) -> dict[str, Any]:
@@ -300,8 +338,6 @@ def _with(*blocks: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (_with({"type": "image", "source": {"type": "base64"}}), "an image"),
-        (_with({"type": "tool_result", "content": [{"type": "image"}]}), "an image"),
         (_with({"type": "document", "source": {"type": "url", "url": "x"}}), "a document"),
         (_with({"type": "document", "source": {"type": "base64", "data": "x"}}), "a document"),
         (_with({"type": "container_upload", "file_id": "f"}), "a file"),

@@ -203,7 +203,6 @@ def test_a_converse_request_is_read_and_sent_where_it_came_from() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"messages": [{"role": "user", "content": [{"image": {}}]}]}, "an image"),
         ({"promptVariables": {"x": {"text": "y"}}}, "a stored prompt"),
         ({"guardrailConfig": {}}, "a guardrail"),
         ({"toolConfig": {"tools": [{"systemTool": {"name": "nova_grounding"}}]}}, "a server tool"),

@@ -232,7 +232,8 @@ def test_a_request_is_read_from_its_address_and_body(place: str) -> None:
     dialect, request = found
     ask = dialect.read_request(request)
     assert (ask.dialect, ask.model, ask.stream) == ("gemini", "gemini-2.5-flash", True)
-    assert ask.texts == ("Hi", "c2ln", '{"name":"f","args":{}}', "f", '{"a":1}', "Be brief.")
+    assert ask.texts == ("Hi", '{"name":"f","args":{}}', "f", '{"a":1}', "Be brief.")
+    assert (ask.calls, ask.sealed + ask.sealed_earlier) == (1, 4)
     assert (ask.tools, ask.messages, ask.output_limit, ask.answers) == (('{"name":"f"}',), 4, 900, 2)
     assert (ask.reasoning, ask.unbounded) == (True, ())
     assert dialect.sent(request) == ("/models/gemini-2.5-flash:streamGenerateContent?alt=sse", BODY)

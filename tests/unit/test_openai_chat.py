@@ -296,10 +296,9 @@ def test_every_text_of_a_request_is_there_to_be_counted() -> None:
         }
     )
     assert ask.texts == ("Be brief.", "ann", "One", "find", '{"q":"x"}', "run", "ls", "found", "No")
-    assert ask.tools == (
-        '{"type":"function","function":{"name":"find","parameters":{"type":"object"}}}',
-        '{"name":"s","schema":{}}',
-    )
+    assert ask.tools == ('{"type":"function","function":{"name":"find","parameters":{"type":"object"}}}',)
+    assert ask.schemas == ('{"name":"s","schema":{}}',)
+    assert (ask.calls, ask.together) == (2, ("found",))
     assert (ask.dialect, ask.model, ask.messages) == ("openai-chat", "gpt-4o", 5)
     assert (ask.answers, ask.output_limit, ask.stream, ask.service_tier) == (3, 50, True, "flex")
     assert ask.unbounded == ()
@@ -309,7 +308,6 @@ def test_every_text_of_a_request_is_there_to_be_counted() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "an image"),
         ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "audio"),
         ({"messages": [{"role": "user", "content": [{"type": "file"}]}]}, "a file"),
         ({"messages": [{"role": "user", "content": [{"type": "new"}]}]}, 'a part of type "new"'),

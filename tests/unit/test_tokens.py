@@ -18,7 +18,7 @@ import pytest
 import tiktoken
 import tiktoken_ext.openai_public  # type: ignore[import-untyped]
 
-from budgets.asks import Ask
+from budgets.asks import Ask, Image
 from budgets.errors import ConfigError, InvalidValueError
 from budgets.tokens import build, counting, ranks
 from budgets.tokens.bound import most_tokens, utf8_bytes
@@ -306,10 +306,10 @@ def test_one_message_to_openai_is_its_text_and_seven() -> None:
 def test_another_vendors_count_is_labelled_as_calibrated() -> None:
     ask = Ask(dialect="anthropic-messages", model="claude-sonnet-4-5", texts=("hello",), messages=1)
     assert COUNTER.count(ask, provider="anthropic").how == (
-        "calibrated:anthropic tiktoken:o200k_base x1.15 +3/message"
+        "calibrated:anthropic 2026-11 x1.10 ±17 % +3/message"
     )
     assert COUNTER.count_text("hello", provider="x-ai", model="grok-4").how == (
-        "calibrated:grok tiktoken:o200k_base x1.05"
+        "calibrated:grok 2026-11 x1.05 ±14 %"
     )
 
 
@@ -338,13 +338,82 @@ def test_tools_to_gpt_5_cost_more_in_the_chat_format() -> None:
         )
         for dialect in ("openai-chat", "openai-responses")
     )
-    assert chat.likely - responses.likely == 85
+    assert chat.likely - responses.likely == 82
     assert chat.most == responses.most
 
 
-def test_tools_too_small_for_what_is_left_out_of_them_are_likely_nothing() -> None:
-    ask = Ask(dialect="openai-chat", model="gpt-4o", texts=("hello",), tools=("{}", "{}"), messages=1)
-    assert COUNTER.count(ask, provider="openai").likely == 8
+def test_a_most_says_how_it_was_made() -> None:
+    ask = Ask(dialect="anthropic-messages", model="claude-sonnet-4-5", texts=("hello",), messages=1)
+    assert COUNTER.count(ask, provider="anthropic").most_how == ("bound:anthropic x1.30 +7/message")
+    assert COUNTER.count_text("hello", provider="openai", model="gpt-4o").most_how == "tiktoken:o200k_base"
+
+
+def test_a_forced_tool_costs_claude_a_longer_prompt() -> None:
+    """https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview: 588 in the place of 496."""
+    ask = Ask(dialect="anthropic-messages", model="claude-sonnet-4-5", tools=("{}",), messages=1)
+    free, forced = (
+        COUNTER.count(replace(ask, must_call=must_call), provider="anthropic") for must_call in (False, True)
+    )
+    assert forced.likely - free.likely == 588 - 496
+    assert forced.most == free.most
+
+
+def test_results_of_calls_made_at_once_count_as_json_in_ascii() -> None:
+    """OpenAI writes them so, and a letter becomes up to six tokens of `\\ud55c`."""
+    korean = "한국어 날씨 보고서입니다. " * 50
+    ask = Ask(dialect="openai-chat", model="gpt-4o", texts=(korean,), messages=3, calls=2)
+    apart = COUNTER.count(ask, provider="openai")
+    together = COUNTER.count(replace(ask, together=(korean,)), provider="openai")
+    assert together.likely > 3 * apart.likely
+    assert together.most > 3 * apart.most
+    elsewhere = replace(ask, together=(korean,), model="mistral-large-latest")
+    assert COUNTER.count(elsewhere, provider="mistral").most < together.most
+
+
+def test_sealed_thinking_is_likely_read_again_in_its_own_turn_only() -> None:
+    ask = Ask(dialect="gemini", model="gemini-3-flash-preview", messages=1)
+    nothing, within, earlier = (
+        COUNTER.count(replace(ask, **sealed), provider="google")  # type: ignore[arg-type]
+        for sealed in ({}, {"sealed": 12_732}, {"sealed_earlier": 12_732})
+    )
+    # Reported: 2,688 tokens of thoughts.
+    assert within.likely - nothing.likely == pytest.approx(2_688, rel=0.05)
+    assert within.most - nothing.most >= 2_688
+    assert (earlier.likely, earlier.most) == (nothing.likely, within.most)
+
+
+def test_what_was_thought_before_is_likely_forgotten_where_the_model_forgets() -> None:
+    for model, keeps in (("claude-sonnet-4-5", False), ("claude-opus-4-6", True)):
+        ask = Ask(dialect="anthropic-messages", model=model, messages=3)
+        without = COUNTER.count(ask, provider="anthropic")
+        counted = COUNTER.count(replace(ask, thoughts=(PROSE,)), provider="anthropic")
+        assert (counted.likely > without.likely) is keeps
+        assert counted.most > without.most
+
+
+def test_gemini_is_not_billed_for_schemas_and_the_hold_covers_them() -> None:
+    ask = Ask(dialect="gemini", model="gemini-2.5-flash", texts=("hello",), messages=1)
+    without = COUNTER.count(ask, provider="google")
+    counted = COUNTER.count(replace(ask, schemas=('{"type":"object"}',)), provider="google")
+    assert counted.likely == without.likely
+    assert counted.most > without.most
+
+
+def test_what_is_embedded_has_no_framing() -> None:
+    ask = Ask(
+        dialect="openai-embeddings",
+        model="text-embedding-3-small",
+        texts=("a", "b"),
+        messages=2,
+        output_limit=0,
+    )
+    assert COUNTER.count(ask, provider="openai").likely == 2
+
+
+def test_a_picture_that_nobody_has_a_rule_for_is_not_counted_and_said() -> None:
+    ask = Ask(dialect="openai-chat", model="llama-3.3-70b", messages=1, images=(Image(10, 10),))
+    assert COUNTER.count(ask, provider="groq").uncounted == ("an image",)
+    assert COUNTER.count(replace(ask, model="gpt-4o"), provider="openai").uncounted == ()
 
 
 def test_reasoning_is_likely_only_where_asked_for_and_always_possible() -> None:
