@@ -467,19 +467,21 @@ def cost(usage: Usage, prices: ModelPrices) -> Cost:
     return Cost(round_up(total), total, usage, prices)
 
 
-def dearest_input(prices: ModelPrices, input_tokens: int, cache_write: str | None) -> Price:
+def dearest_input(
+    prices: ModelPrices, input_tokens: int, cache_write: str | None, *, images: bool = False
+) -> Price:
     """
     The dearest row that can bill an input token of a call with up to *input_tokens*.
 
-    *cache_write* is the dearest caching that the request asks for: `None`, `5m` or `1h`.
+    *cache_write* is the dearest caching that the request asks for: `None`, `5m` or `1h`. With *images*
+    pictures are among what is read, which some models bill higher.
 
     Raises:
         UnknownPriceError: a rate that the request permits is not known.
         InvalidValueError: *cache_write* is something else.
     """
-    return max(
-        (prices.dearest(unit, input_tokens) for unit in _permitted_input(prices, cache_write)), key=_picos
-    )
+    permitted = (*_permitted_input(prices, cache_write), *(["input_image"] if images else []))
+    return max((prices.dearest(unit, input_tokens) for unit in permitted), key=_picos)
 
 
 def _permitted_input(prices: ModelPrices, cache_write: str | None) -> Iterator[str]:

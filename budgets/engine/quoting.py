@@ -57,8 +57,10 @@ def quote(
     unbounded = (*ask.unbounded, *(each for each in count.uncounted if each not in ask.unbounded))
     most_input = _context_window(prices, unbounded, count.most) if unbounded else count.most
     most_how = "bound:context window" if unbounded else count.most_how
-    reading = dearest_input(prices, most_input, ask.cache_write)
-    fee = prices.row("requests", most_input)
+    reading = dearest_input(prices, most_input, ask.cache_write, images=bool(ask.images))
+    fees = {prices.row("requests", most_input): 1}
+    if ask.images and prices.bills_itself("input_images"):
+        fees[prices.row("input_images", most_input)] = len(ask.images)
     limit, limited_by = _output_limit(ask, prices, default_output_tokens)
     writing = dearest_output(prices, most_input) if limit else None
     reasons = ask.reasoning or prices.reasoning
@@ -70,7 +72,7 @@ def quote(
         counted=count.how,
         counted_most=most_how,
         prompt_nanos=cost(Usage.of(input=count.likely, how=count.how), prices).nanos,
-        fixed_picos=most_input * reading.picos + fee.picos,
+        fixed_picos=most_input * reading.picos + sum(fee.picos * number for fee, number in fees.items()),
         # A model that writes nothing has no price for it.
         output_picos=writing.picos * ask.answers if writing is not None else 0,
         output_limit=limit,
@@ -81,7 +83,7 @@ def quote(
         estimate=estimate,
         pins=_pins(
             prices,
-            fixed={reading: most_input, fee: 1},
+            fixed={reading: most_input, **fees},
             answers={} if writing is None else {writing: ask.answers},
             how=most_how or count.how,
         ),

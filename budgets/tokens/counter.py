@@ -160,7 +160,9 @@ def _tools(family: Family, ask: Ask) -> Span:
         texts = Span(seen.likely, max(texts.most, seen.most))
     each = family.tool.times(len(ask.tools))
     must_call = family.must_call if ask.must_call else NOTHING
-    return total([once, texts, each, must_call, Span(ask.hidden, ask.hidden)])
+    likely, most = total([once, texts, each, must_call, Span(ask.hidden, ask.hidden)])
+    # A definition shorter than what its vendor leaves out would come to less than nothing.
+    return Span(max(likely, 0), most)
 
 
 def _schemas(family: Family, ask: Ask) -> Span:

@@ -146,6 +146,8 @@ _GEMINI_2 = Family(
 _GEMINI_1 = replace(_GEMINI_2, tools_percent=Span(40, 135), tool=Span(2, 25))
 _GEMINI = replace(_GEMINI_2, sealed_percent=Span(21, 38), sealed_envelope=150, images=Resolutions())
 _GEMMA = replace(_GEMINI_2, images=None)
+# What a picture is to a model that embeds is nowhere said.
+_GEMINI_EMBEDDING = replace(_GEMINI_2, images=None)
 
 # Open models served by anyone, measured (Llama 3, DeepSeek V3, Qwen 3, Mistral v3, GLM-4, Kimi K2): 0.90
 # to 1.14. Their chat templates are known, what a host puts before them is not. Recorded: 5 to 12 for one
@@ -249,6 +251,7 @@ _PREFIXES: Mapping[str, Family] = {
     "gemini-1.5": _GEMINI_1,
     "gemini-2.0": _GEMINI_1,
     "gemini-2.5": _GEMINI_2,
+    "gemini-embedding": _GEMINI_EMBEDDING,
     "gemma": _GEMMA,
     "gemma2": _GEMMA,
     "gemma3": _GEMMA,

@@ -40,9 +40,10 @@ class Tiles:
 
     def tokens(self, image: Image) -> Span:
         """The tokens of one picture; of one with `low` detail the base alone."""
-        # `low` is known not to be kept for pictures that tools hand over, so that a hold covers all of it.
+        if image.detail == "low":
+            return Span(self.base, self.base)
         likely, most = (self.base + self.tile * tiles for tiles in _tiles(image))
-        return Span(self.base if image.detail == "low" else likely, most)
+        return Span(likely, most)
 
 
 def _tiles(image: Image) -> tuple[int, int]:

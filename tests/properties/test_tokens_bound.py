@@ -8,7 +8,7 @@ from unittest import mock
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from budgets.asks import Ask
+from budgets.asks import Ask, Image
 from budgets.tokens import counting, ranks
 from budgets.tokens.bound import utf8_bytes
 from budgets.tokens.counter import TiktokenCounter
@@ -93,18 +93,42 @@ def test_the_most_of_a_text_lies_between_every_known_count_and_its_bytes(text: s
     assert count.most <= (utf8_bytes(text) + 1 if text else 0)
 
 
+SIZES = st.none() | st.integers(1, 2**32)
+IMAGES = st.builds(Image, SIZES, SIZES, st.sampled_from((None, "low", "high", "original", "?")))
+
+
 @settings(deadline=None, max_examples=100)
 @given(
     texts=st.lists(TEXTS, max_size=4).map(tuple),
     tools=st.lists(st.sampled_from(('{"name":"f"}', "{}")), max_size=3).map(tuple),
+    sealed=st.integers(0, 10**6),
+    images=st.lists(IMAGES, max_size=2).map(tuple),
     messages=st.integers(0, 5),
     model=st.one_of(STRANGERS, st.sampled_from(("gpt-4o", "gpt-4", "gpt-5", "gpt-oss-20b", "our-model"))),
     dialect=st.sampled_from(("openai-chat", "openai-responses", "anthropic-messages")),
 )
 def test_a_request_is_never_less_than_its_texts(
-    texts: tuple[str, ...], tools: tuple[str, ...], messages: int, model: str, dialect: str
+    texts: tuple[str, ...],
+    tools: tuple[str, ...],
+    sealed: int,
+    images: tuple[Image, ...],
+    messages: int,
+    model: str,
+    dialect: str,
 ) -> None:
-    ask = Ask(dialect=dialect, model=model, texts=texts, tools=tools, messages=messages)
+    ask = Ask(
+        dialect=dialect,
+        model=model,
+        texts=texts,
+        tools=tools,
+        schemas=tools,
+        together=texts,
+        thoughts=texts,
+        sealed=sealed,
+        sealed_earlier=sealed,
+        images=images,
+        messages=messages,
+    )
     count = COUNTER.count(ask, provider=None)
     alone = [COUNTER.count_text(text, provider=None, model=model) for text in texts]
     assert 0 <= count.likely <= count.most

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from budgets.asks import Ask
+from budgets.asks import Ask, Image
 from budgets.engine.quoting import quote
 from budgets.explaining import Explanation, of_charge, of_entry, of_hold, of_quote
 from budgets.money import round_up
@@ -158,6 +158,9 @@ def quoted(model: str, **asked: Any) -> Quote:
         pytest.param("gpt-4o-mini", {"unbounded": ("a stored conversation",)}, id="unbounded"),
         pytest.param("text-embedding-3-small", {"output_limit": 0}, id="nothing is written"),
         pytest.param("perplexity/sonar", {}, id="a fee for the call"),
+        pytest.param("gpt-4o", {"images": (Image(512, 512),)}, id="a picture"),
+        pytest.param("gemini-2.5-flash-native-audio", {"images": (Image(),)}, id="a dearer picture"),
+        pytest.param("nano-banana-pro-preview", {"images": (Image(), Image())}, id="a fee for each picture"),
     ],
 )
 def test_the_most_of_a_quote_is_the_sum_of_its_lines(model: str, asked: dict[str, Any]) -> None:
@@ -165,7 +168,7 @@ def test_the_most_of_a_quote_is_the_sum_of_its_lines(model: str, asked: dict[str
     found = of_quote(made)
     assert found.exact_picos == made.fixed_picos + made.output_picos * made.output_limit
     assert (found.basis, found.total_nanos, found.adds_up) == ("prices", made.most_nanos, True)
-    assert found.sums[0].lines[0].how == ("context window" if made.unbounded else made.counted)
+    assert found.sums[0].lines[0].how == (made.counted_most or made.counted)
 
 
 def test_a_quote_that_was_lowered_is_explained_as_lowered() -> None:

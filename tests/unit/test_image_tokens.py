@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
-from budgets.asks import Image
+from budgets.asks import Ask, Image
+from budgets.engine.quoting import quote
+from budgets.prices import open_book
+from budgets.records import Quote
+from budgets.tokens.counter import TiktokenCounter
 from budgets.tokens.families import family_of
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def tokens(model: str, image: Image) -> tuple[int, int]:
@@ -21,7 +29,7 @@ def tokens(model: str, image: Image) -> tuple[int, int]:
         # The examples of https://platform.openai.com/docs/guides/images-vision#calculating-costs
         ("gpt-4o", Image(1024, 1024), 765, 765),
         ("gpt-4o", Image(2048, 4096), 1105, 1105),
-        ("gpt-4o", Image(2048, 4096, "low"), 85, 1105),
+        ("gpt-4o", Image(2048, 4096, "low"), 85, 85),
         ("gpt-4.1-mini", Image(1024, 1024), 1659, 1659),
         ("gpt-4.1-mini", Image(1800, 2400), 2353, 2489),
         # Measured: 12 less than https://community.openai.com/t/1262691 has for the picture and a short text.
@@ -80,3 +88,23 @@ def test_turning_a_picture_does_not_change_its_most(model: str) -> None:
     for width in SIZES:
         for height in SIZES:
             assert tokens(model, Image(width, height))[1] == tokens(model, Image(height, width))[1]
+
+
+def _quote(model: str, provider: str | None, *images: Image) -> Quote:
+    ask = Ask(dialect="openai-chat", model=model, texts=("Hi",), messages=1, images=images, output_limit=10)
+    return quote(ask, book=open_book(), counter=TiktokenCounter(), provider=provider, at=NOON)
+
+
+def test_a_picture_with_a_rule_leaves_the_call_bounded() -> None:
+    made = _quote("gpt-4o", "openai", Image(1024, 1024))
+    assert made.bounded
+    assert made.input_tokens - _quote("gpt-4o", "openai").input_tokens == 765
+    assert made.counted_most == "tiktoken:o200k_base +5/message"
+
+
+def test_a_picture_without_a_rule_holds_the_context_window() -> None:
+    made = _quote("mistral-medium-latest", "mistral", Image(1024, 1024))
+    assert made.unbounded == ("an image",)
+    assert made.counted_most == "bound:context window"
+    assert made.input_tokens_most > 100_000
+    assert _quote("mistral-medium-latest", "mistral").bounded

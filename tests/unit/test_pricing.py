@@ -207,6 +207,13 @@ def test_the_most_for_input_holds_a_write_fee_that_comes_without_asking() -> Non
     assert dearest_input(prices(input=100, cache_write=125), 10, None).picos == 125
 
 
+def test_the_most_covers_pictures_that_are_billed_higher() -> None:
+    dear = prices(input=100, input_image=300)
+    assert dearest_input(dear, 10, None, images=True).picos == 300
+    assert dearest_input(dear, 10, None).picos == 100
+    assert dearest_input(prices(input=100), 10, None, images=True).picos == 100
+
+
 def test_the_most_for_an_hour_of_cache_without_its_price_is_an_error() -> None:
     with pytest.raises(UnknownPriceError, match="cache_write_1h"):
         dearest_input(prices(provider="anthropic", input=30, cache_write=37), 1000, "1h")

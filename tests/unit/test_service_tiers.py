@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
 
 import pytest
 
-from budgets.asks import Ask, Count
+from budgets.asks import Ask, Count, Image
 from budgets.engine.quoting import quote
 from budgets.errors import UnknownPriceError
 from budgets.prices import bundled, open_book
@@ -140,6 +141,20 @@ def test_a_quote_holds_the_tier_and_region_that_are_asked_for(
     made = quote(ask, book=_Book(found), counter=_Counter(), provider=None, at=NOON)
     assert made.fixed_picos == 120 * most_input
     assert made.output_picos == output
+
+
+def test_a_quote_holds_what_pictures_are_billed_beside_their_tokens() -> None:
+    found = prices(*STANDARD, *tiered("standard", input_image=300))
+    ask = Ask(dialect="openai-chat", model="m", images=(Image(), Image()))
+    plain, dear, each = (
+        quote(asked, book=_Book(book), counter=_Counter(), provider=None, at=NOON).fixed_picos
+        for asked, book in (
+            (replace(ask, images=()), found),
+            (ask, found),
+            (ask, prices(*found.rows, Price("input_images", 7))),
+        )
+    )
+    assert (plain, dear, each) == (120 * 125, 120 * 300, 120 * 300 + 2 * 7)
 
 
 def test_a_quote_of_a_tier_without_a_price_is_an_error() -> None:
