@@ -21,8 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from budgets import errors as errors
+    from budgets.answers import Reply as Reply
     from budgets.clock import FixedClock as FixedClock
     from budgets.clock import utc_now as utc_now
+    from budgets.completions import acompletion as acompletion
+    from budgets.completions import completion as completion
     from budgets.engine import Change as Change
     from budgets.engine import Engine as Engine
     from budgets.engine import LimitTerms as LimitTerms
@@ -69,7 +72,10 @@ _HOMES = {
     "PriceBook": "pricing",
     "Quote": "records",
     "Receipt": "records",
+    "Reply": "answers",
     "Usage": "usage",
+    "acompletion": "completions",
+    "completion": "completions",
     "errors": "errors",
     "format_usd": "money",
     "parse_rule": "periods",
@@ -96,7 +102,10 @@ __all__ = [
     "PriceBook",
     "Quote",
     "Receipt",
+    "Reply",
     "Usage",
+    "acompletion",
+    "completion",
     "errors",
     "format_usd",
     "open_engine",

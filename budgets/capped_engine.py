@@ -69,11 +69,14 @@ class CappedEngine:
         model: str | None = None,
         hold_id: str | None = None,
         terms: Mapping[str, Any] | None = None,
+        sharers: int = 1,
     ) -> Held:
         """See `Engine.hold`. The cap comes first: it costs no writing."""
         capped = process_cap.hold(needed, user=user)
         try:
-            found = self._engine.hold(user, capped.quote or needed, model=model, hold_id=hold_id, terms=terms)
+            found = self._engine.hold(
+                user, capped.quote or needed, model=model, hold_id=hold_id, terms=terms, sharers=sharers
+            )
         except BaseException:
             capped.release()
             raise

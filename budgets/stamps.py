@@ -8,7 +8,7 @@ from typing import Any
 
 from budgets.errors import InvalidValueError
 from budgets.money import format_usd, parse_usd
-from budgets.records import Charge
+from budgets.records import Charge, Entry
 from budgets.usage import Usage
 
 # The field of a reply that has it.
@@ -22,17 +22,23 @@ class Stamp:
     charge_id: str
     charge: Charge
 
-    def document(self, user: str, project: str) -> dict[str, Any]:
-        """The field of a reply: what was charged, to whom."""
-        usage = self.charge.usage
-        return {
-            "charge_id": self.charge_id,
-            "user": user,
-            "project": project,
-            "cost_usd": format_usd(self.charge.nanos),
-            "model": self.charge.model,
-            "usage": usage.as_dict() if usage is not None else None,
-        }
+
+def document(entry: Entry, project: str | None) -> dict[str, Any]:
+    """
+    The field of a reply: what was charged, and to whom.
+
+    Args:
+        project: Where it is booked; `None`: nowhere, so it has no id under which it could be charged again.
+    """
+    booked = project is not None
+    return {
+        "charge_id": entry.id if booked else None,
+        "user": entry.user if booked else None,
+        "project": project,
+        "cost_usd": format_usd(entry.nanos),
+        "model": entry.model,
+        "usage": entry.detail.get("usage"),
+    }
 
 
 def stamp_of(reply: Any) -> Stamp | None:

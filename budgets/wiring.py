@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from budgets.clock import utc_now
 from budgets.config import Settings
-from budgets.engine import Engine, EngineSettings
+from budgets.engine import Change, Engine, EngineSettings
 from budgets.errors import ConfigError, StoreError
 from budgets.ports import Clock, Store
 from budgets.processes import SystemProcesses
-from budgets.records import Threshold
+from budgets.records import ROOT, Threshold
 
 if TYPE_CHECKING:
     from budgets.engine import Runner
@@ -135,6 +135,28 @@ def _engine(
         runner=runner,
         on_threshold=on_threshold,
     )
+
+
+def open_unbooked(engine: Engine) -> Engine:
+    """
+    An engine for one call that is booked nowhere: a project without limits, in memory, forgotten with it.
+
+    Args:
+        engine: Whose prices, counter, clock, and settings it has.
+    """
+    from budgets.stores.memory import MemoryStore
+
+    made = Engine(
+        MemoryStore(),
+        clock=engine.clock,
+        processes=SystemProcesses(),
+        book=lambda: engine.book,
+        counter=lambda: engine.counter,
+        settings=engine.settings,
+    )
+    # The project's own budget is there once something was asked of it.
+    made.change(ROOT, Change())
+    return made
 
 
 def open_store(settings: Settings) -> Store:

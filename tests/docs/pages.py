@@ -327,6 +327,9 @@ def python_api() -> str:
             lines += [*_signature(name, found), _first_line(found), ""]
             if isinstance(found, type):
                 lines += _members(found)
+    # These two are not kept in the package but asked of it.
+    for name in ("max_budget", "current_cost"):
+        lines += [f"## `{name}`", "", _first_line(getattr(type(budgets), name)), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

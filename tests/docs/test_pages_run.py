@@ -13,6 +13,8 @@ from textwrap import dedent
 
 import pytest
 
+import budgets
+from tests.support.provider import loopback_provider
 from tests.support.world import World, new_world, with_files
 
 ROOT = Path(__file__).parent.parent.parent
@@ -140,13 +142,17 @@ def _shell(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("page", with_blocks("python"))
 def test_python_on_a_page_runs(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with new_world() as world:
+    with new_world(with_files) as world, loopback_provider() as provider:
         world.done("budget create --user ann --total 10")
         monkeypatch.chdir(world.folder)
         for name, value in world.environ.items():
             monkeypatch.setenv(name, value)
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{provider.url}/v1")
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", provider.url)
         for block in blocks(page, "python"):
             exec(block, {})
+        # What a page set for the process is not the next one's.
+        budgets.max_budget = None
 
 
 def test_the_tutorial_installs_as_the_readme_does() -> None:

@@ -6,13 +6,15 @@ import asyncio
 import json
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from aiohttp import web
 
 from budgets.errors import ProviderError
 from budgets.simulated import Fault, SimulatedUpstream
+from budgets.tokens.counting import count_text
 from budgets.upstream import OutgoingCall
 
 
@@ -118,3 +120,14 @@ class LoopbackProvider:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
+
+
+@contextmanager
+def loopback_provider(*faults: Fault | None) -> Iterator[LoopbackProvider]:
+    """A provider that counts as OpenAI does, and is there for as long as the block runs."""
+    provider = LoopbackProvider(count_text)
+    provider.faults.extend(faults)
+    try:
+        yield provider
+    finally:
+        provider.close()
