@@ -110,7 +110,7 @@ class BudgetManager:
             total_budget: US dollars, from 0 to a billion.
             duration: How long a period is; `None`: it never starts anew.
             created_at: When the first period starts, in seconds since 1970; `None`: now, or for a budget that
-                is there, as it was.
+                is there, as it was, or else when that was made.
 
         Raises:
             InvalidValueError: one of them cannot be meant. Nothing was changed.
@@ -120,16 +120,17 @@ class BudgetManager:
             raise InvalidValueError(
                 f"duration is {shown(str(duration))}", hint=f"one of {', '.join(_UNIT_OF)}, or None for none"
             )
-        anchor = _moment(created_at) if created_at is not None else self._engine.clock()
-        rule = NEVER
-        if duration is not None:
-            rule = PeriodRule(1, _UNIT_OF[duration], anchor=anchor.astimezone(UTC).replace(tzinfo=None))
+        anchor = _moment(created_at) if created_at is not None else None
+        rule = _rule(duration, anchor or self._engine.clock())
         there, new = self._engine.create(name, LimitTerms(total, rule), if_missing=True)
         if not new:
-            limit = there.primary
-            same = limit is not None and (limit.rule.every, limit.rule.unit) == (1, rule.unit)
-            keeps = same and created_at is None
-            self._engine.change(name, Change(total_nanos=total, rule=None if keeps else rule))
+            was = there.limits[0].rule
+            if anchor is None and (was.every, was.unit) == (rule.every, rule.unit):
+                rule = was
+            elif anchor is None:
+                # Periods that began now would give back what was spent.
+                rule = _rule(duration, there.created_at)
+            self._engine.change(name, Change(total_nanos=total, rule=rule))
         return self._record(name)
 
     def is_valid_user(self, user: str) -> bool:
@@ -331,6 +332,13 @@ def _settings(project: str) -> Settings:
     if not project or not isinstance(project, str):
         raise InvalidValueError("a project's name cannot be empty", hint="give project_name a text")
     return load_settings(os.environ, project=project)
+
+
+def _rule(duration: str | None, anchor: datetime) -> PeriodRule:
+    """Periods of that length, one of which starts at *anchor*; of `None`, the one that never ends."""
+    if duration is None:
+        return NEVER
+    return PeriodRule(1, _UNIT_OF[duration], anchor=anchor.astimezone(UTC).replace(tzinfo=None))
 
 
 def _name(user: Any) -> str:

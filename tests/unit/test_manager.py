@@ -107,7 +107,18 @@ def test_creating_again_keeps_what_was_spent(manager: BudgetManager, clock: Fixe
     assert record["total_budget"] == 20
     assert record["current_cost"] == 4.5e-06
     assert record["created_at"] == NOW.timestamp()
-    assert manager.create_budget(20, "ann", duration="daily")["duration"] == 1
+
+
+def test_another_duration_gives_nothing_back(manager: BudgetManager, clock: FixedClock) -> None:
+    manager.create_budget(10, "ann")
+    clock.advance(hours=30)
+    manager.update_cost("ann", completion_obj=reply())
+    clock.advance(hours=1)
+    record = manager.create_budget(10, "ann", duration="daily")
+    assert record["current_cost"] == 4.5e-06
+    # The days of the budget are those since it was made.
+    assert record["last_updated_at"] == NOW.timestamp() + 86_400
+    assert manager.create_budget(10, "ann")["current_cost"] == 4.5e-06
 
 
 def test_an_anchored_month_is_a_month_and_does_not_drift(manager: BudgetManager, clock: FixedClock) -> None:
