@@ -15,6 +15,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias, cast, overload
 
 from budgets import calls, stamps
@@ -383,10 +384,11 @@ _engines: dict[str, Engine] = {}
 
 def _engine_of(settings: Settings) -> Engine:
     """The engine on the store in force, opened once for the process."""
-    # The folder may change between two calls.
-    settings = replace(
-        settings, store=settings.store.absolute(), prices=settings.prices.absolute(), sources={}
-    )
+    store = settings.store
+    if isinstance(store, Path):
+        # The folder may change between two calls.
+        store = store.absolute()
+    settings = replace(settings, store=store, prices=settings.prices.absolute(), sources={})
     key = repr(settings)
     with _lock:
         if key not in _engines:
