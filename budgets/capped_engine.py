@@ -8,7 +8,7 @@ from typing import Any
 
 from budgets import process_cap
 from budgets.asks import Ask
-from budgets.engine import Engine
+from budgets.engine.api import EngineApi
 from budgets.money import Nanos
 from budgets.ports import Clock, TokenCounter
 from budgets.pricing import Cost, PriceBook
@@ -25,7 +25,7 @@ class CappedEngine:
         engine: Where calls are quoted, held, and charged.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: EngineApi) -> None:
         self._engine = engine
         self.clock: Clock = engine.clock
         self._holds: dict[str, CapHold] = {}

@@ -24,11 +24,12 @@ from budgets.background import Job, line
 from budgets.capped_engine import CappedEngine
 from budgets.config import Settings, load_settings
 from budgets.engine import Engine
+from budgets.engine.api import EngineApi
 from budgets.outgoing import Outgoing, outgoing
 from budgets.records import ROOT
 from budgets.upstream import Answer, OutgoingCall, Upstream
 from budgets.usage import Usage
-from budgets.wiring import open_engine, open_unbooked
+from budgets.wiring import open_api, open_desk, open_unbooked
 
 # A provider that was not reached, or is too busy, is tried so often again.
 _RETRIES = 2
@@ -288,12 +289,9 @@ class _Call:
             api_key=api_key,
             base_url=base_url,
         )
-        engine = _engine_of(settings)
-        if user is None:
-            engine = open_unbooked(engine)
         return cls(
             wanted,
-            CappedEngine(engine),
+            CappedEngine(_booked(settings) if user is not None else _unbooked(settings)),
             settings.project if user is not None else None,
             settings.patience_seconds if patience_seconds is None else patience_seconds,
             timeout_seconds,
@@ -330,7 +328,7 @@ class _Call:
         async with asyncio.timeout(self.timeout_seconds):
             return await calls.complete(
                 # It is all of an engine that a call asks for.
-                cast("Engine", self.engine),
+                cast("EngineApi", self.engine),
                 _Overheard(upstream, on_answer, on_piece),
                 self.outgoing.request,
                 patience_seconds=self.patience_seconds,
@@ -379,19 +377,33 @@ class _Overheard:
 
 _lock = threading.Lock()
 # By what the settings say, whatever said it.
-_engines: dict[str, Engine] = {}
+_engines: dict[str, EngineApi] = {}
+_desks: dict[str, Engine] = {}
 
 
-def _engine_of(settings: Settings) -> Engine:
+def _booked(settings: Settings) -> EngineApi:
     """The engine on the store in force, opened once for the process."""
-    store = settings.store
-    if isinstance(store, Path):
-        # The folder may change between two calls.
-        store = store.absolute()
-    settings = replace(settings, store=store, prices=settings.prices.absolute(), sources={})
-    key = repr(settings)
+    settings, key = _lasting(settings)
     with _lock:
         if key not in _engines:
-            _engines[key] = engine = open_engine(settings)
-            atexit.register(engine.store.close)
+            _engines[key] = engine = open_api(settings)
+            atexit.register(engine.let_go)
         return _engines[key]
+
+
+def _unbooked(settings: Settings) -> EngineApi:
+    """An engine for one call, at the same prices, that are read once."""
+    settings, key = _lasting(settings)
+    with _lock:
+        if key not in _desks:
+            _desks[key] = open_desk(settings)
+        return open_unbooked(_desks[key])
+
+
+def _lasting(settings: Settings) -> tuple[Settings, str]:
+    """The settings as they hold in any folder, and a name for them."""
+    store = settings.store
+    if isinstance(store, Path):
+        store = store.absolute()
+    settings = replace(settings, store=store, prices=settings.prices.absolute(), sources={})
+    return settings, f"{settings!r} {settings.key}"

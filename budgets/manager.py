@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal, Self, cast
 
@@ -19,15 +20,16 @@ from budgets.config import Settings, load_settings
 from budgets.dialects import by_name
 from budgets.dialects.shapes import dialect_of_reply
 from budgets.dollars import Usd, nanos_of
-from budgets.engine import Change, Engine, LimitTerms
-from budgets.errors import ConfigError, InvalidValueError, UnreadableReplyError
+from budgets.engine import Change, LimitTerms
+from budgets.engine.api import EngineApi
+from budgets.errors import InvalidValueError, UnreadableReplyError
 from budgets.money import Nanos, shown
 from budgets.periods import NEVER, PeriodRule, Unit
 from budgets.plain import plain
 from budgets.records import BudgetStatus, Charge
 from budgets.stamps import stamp_of
 from budgets.usage import Usage
-from budgets.wiring import open_engine
+from budgets.wiring import connect, open_api
 
 _UNIT_OF: Mapping[str, Unit] = {"daily": "day", "weekly": "week", "monthly": "month", "yearly": "year"}
 
@@ -59,11 +61,12 @@ class BudgetManager:
         project_name: The namespace of users.
         client_type: `local`: the store that the command line uses. `hosted`: a server at *api_base*.
         api_base: The server's address; else `BUDGET_API_BASE`. For `hosted` only.
-        headers: Sent with every request to the server. For `hosted` only.
+        headers: For `hosted` only: `Authorization: Bearer KEY` has the key to the server, else `BUDGET_KEY`.
+            Our server wants no other header, and gets none.
 
     Raises:
         InvalidValueError: another *client_type*, or `hosted` without an address.
-        ConfigError: a setting cannot be used.
+        ConfigError: a setting, or the address, cannot be used.
     """
 
     def __init__(
@@ -76,14 +79,14 @@ class BudgetManager:
         self._engine = _engine_for(project_name, client_type, api_base, headers)
 
     @classmethod
-    def on(cls, engine: Engine) -> Self:
+    def on(cls, engine: EngineApi) -> Self:
         """A manager on an engine that is open already; its project is the engine's."""
         made = cls.__new__(cls)
         made._engine = engine  # noqa: SLF001 - its own
         return made
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> EngineApi:
         """The engine below: holds, several limits, parents, reports, exact amounts."""
         return self._engine
 
@@ -306,7 +309,7 @@ class BudgetManager:
 
 def _engine_for(
     project: str, client_type: str, api_base: str | None, headers: Mapping[str, str] | None
-) -> Engine:
+) -> EngineApi:
     """The engine that a manager stands on: on this machine's store, or a server's."""
     if client_type == "local":
         if api_base is not None or headers is not None:
@@ -314,7 +317,7 @@ def _engine_for(
                 "a local manager has no server",
                 hint='leave out api_base and headers, or say client_type="hosted"',
             )
-        return open_engine(_settings(project))
+        return open_api(_settings(project))
     if client_type != "hosted":
         raise InvalidValueError(f"client_type is {shown(str(client_type))}", hint='"local" or "hosted"')
     address = api_base or os.environ.get("BUDGET_API_BASE")
@@ -323,9 +326,17 @@ def _engine_for(
             "a hosted manager needs the address of a server",
             hint="give api_base, or set BUDGET_API_BASE; nobody else's server is asked instead",
         )
-    raise ConfigError(
-        f"this version cannot speak to a server yet: {shown(address)}", hint='use client_type="local"'
-    )
+    settings = _settings(project)
+    return connect(replace(settings, key=_bearer(headers) or settings.key), address)
+
+
+def _bearer(headers: Mapping[str, str] | None) -> str | None:
+    """The key that `headers` carry as `Authorization: Bearer KEY`; a server of ours wants no other header."""
+    for name, value in (headers or {}).items():
+        scheme, _, key = value.partition(" ")
+        if name.lower() == "authorization" and scheme.lower() == "bearer":
+            return key.strip()
+    return None
 
 
 def _settings(project: str) -> Settings:

@@ -74,12 +74,11 @@ def connect(
     """
     from budgets.remote import RemoteEngine
     from budgets.server_link import Link
-    from budgets.stores.memory import MemoryStore
 
     return RemoteEngine(
         Link(address, settings.key),
         project=settings.project,
-        desk=_engine(settings, MemoryStore(), settings.project, clock, None, None),
+        desk=open_desk(settings, clock=clock),
         processes=SystemProcesses(),
         on_threshold=on_threshold,
     )
@@ -137,22 +136,29 @@ def _engine(
     )
 
 
-def open_unbooked(engine: Engine) -> Engine:
+def open_desk(settings: Settings, *, clock: Clock = utc_now) -> Engine:
+    """An engine that counts and prices. What it is told is in memory, and nobody else's."""
+    from budgets.stores.memory import MemoryStore
+
+    return _engine(settings, MemoryStore(), settings.project, clock, None, None)
+
+
+def open_unbooked(desk: Engine) -> Engine:
     """
-    An engine for one call that is booked nowhere: a project without limits, in memory, forgotten with it.
+    An engine for one call that is booked nowhere: a project without limits, forgotten with it.
 
     Args:
-        engine: Whose prices, counter, clock, and settings it has.
+        desk: Whose prices, counter, clock, and settings it has.
     """
     from budgets.stores.memory import MemoryStore
 
     made = Engine(
         MemoryStore(),
-        clock=engine.clock,
+        clock=desk.clock,
         processes=SystemProcesses(),
-        book=lambda: engine.book,
-        counter=lambda: engine.counter,
-        settings=engine.settings,
+        book=lambda: desk.book,
+        counter=lambda: desk.counter,
+        settings=desk.settings,
     )
     # The project's own budget is there once something was asked of it.
     made.change(ROOT, Change())

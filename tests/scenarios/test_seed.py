@@ -13,8 +13,12 @@ from typing import Any
 import pytest
 
 import budgets
+from budgets.config import load_settings
 from budgets.errors import BudgetExceededError
+from budgets.server.engines import Engines
+from budgets.server.principals import Principal
 from tests.support.provider import LoopbackProvider, loopback_provider
+from tests.support.serving import served
 
 QUICK_START = """
 import litellm, os
@@ -144,6 +148,34 @@ def test_the_full_example_on_this_machines_store() -> None:
     assert record["duration"] == 28
     assert 0 < record["current_cost"] == record["model_cost"]["gpt-3.5-turbo"]
     manager.engine.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    engines = Engines(load_settings({"BUDGET_CONFIG": str(tmp_path / "c")}, store=str(tmp_path / "s.sqlite")))
+    with served(engines, Principal("admin")) as address:
+        yield address
+    engines.close()
+
+
+@pytest.mark.parametrize("said", ["argument", "variable"])
+def test_the_full_example_on_a_server(
+    server: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if said == "variable":
+        monkeypatch.setenv("BUDGET_API_BASE", server)
+        example = FULL
+    else:
+        example = FULL.replace('client_type="hosted"', f'client_type="hosted", api_base="{server}"')
+    for times in (1, 2):
+        names = run(example)
+        manager, response = names["budget_manager"], names["response"]
+        once = budgets.parse_usd(response.budget.cost_usd)
+        assert manager.get_current_cost("1234").nanos == times * once > 0
+        assert manager.user_dict["1234"]["duration"] == 28
+        manager.engine.let_go()
+    # Nothing of it is in this machine's store.
+    assert budgets.BudgetManager("<my-unique-project>").get_users() == []
 
 
 def test_the_full_example_without_a_server_says_what_is_missing() -> None:
