@@ -65,7 +65,7 @@ def sum_blocks(explanation: Explanation) -> Iterator[str | Table]:
         exact = [exact_usd(each.exact_picos) for each in explanation.sums]
         terms = f" = {' + '.join(f'${each}' for each in exact)}" if len(exact) > 1 else ""
         yield f"exact sum    ${exact_usd(explanation.exact_picos)}{terms}"
-        yield f"rounded up   ${exact_usd(_rounding(explanation))}, to a billionth of a dollar"
+        yield f"rounded up   by ${exact_usd(_rounding(explanation))}, to a billionth of a dollar"
     if explanation.basis != "nothing":
         yield f"total        {money(explanation.total_nanos)}"
 

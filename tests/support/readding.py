@@ -66,7 +66,7 @@ def _closed(products: list[Fraction], exact: Fraction, rounding: Fraction, total
 
 def _labelled(text: str, label: str) -> Fraction:
     """The figure behind *label*, which is there once."""
-    (found,) = re.findall(rf"^{label} +\$(\S+)", text, re.MULTILINE)
+    (found,) = re.findall(rf"^{label} +(?:by )?\$(\S+)", text, re.MULTILINE)
     return _number(found.removesuffix(","))
 
 
