@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from budgets import errors as errors
     from budgets.answers import Reply as Reply
+    from budgets.clients import meter as meter
     from budgets.clock import FixedClock as FixedClock
     from budgets.clock import utc_now as utc_now
     from budgets.completions import acompletion as acompletion
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from budgets.errors import BudgetBusyError as BudgetBusyError
     from budgets.errors import BudgetError as BudgetError
     from budgets.errors import BudgetExceededError as BudgetExceededError
+    from budgets.library import MeteringEngine as MeteringEngine
     from budgets.manager import BudgetManager as BudgetManager
     from budgets.money import Nanos as Nanos
     from budgets.money import format_usd as format_usd
@@ -67,6 +69,7 @@ _HOMES = {
     "FixedClock": "clock",
     "Held": "records",
     "LimitTerms": "engine",
+    "MeteringEngine": "library",
     "Nanos": "money",
     "PeriodRule": "periods",
     "PriceBook": "pricing",
@@ -78,6 +81,7 @@ _HOMES = {
     "completion": "completions",
     "errors": "errors",
     "format_usd": "money",
+    "meter": "clients",
     "parse_rule": "periods",
     "parse_usd": "money",
     "utc_now": "clock",
@@ -97,6 +101,7 @@ __all__ = [
     "FixedClock",
     "Held",
     "LimitTerms",
+    "MeteringEngine",
     "Nanos",
     "PeriodRule",
     "PriceBook",
@@ -108,6 +113,7 @@ __all__ = [
     "completion",
     "errors",
     "format_usd",
+    "meter",
     "open_engine",
     "parse_rule",
     "parse_usd",
@@ -121,7 +127,7 @@ def open_engine(
     project: str | None = None,
     clock: Clock | None = None,
     grouped: bool = False,
-) -> Engine:
+) -> MeteringEngine:
     """
     An engine on the same store, and with the same settings, as the command line.
 
@@ -136,14 +142,9 @@ def open_engine(
     Raises:
         ConfigError: a setting cannot be used.
     """
-    from budgets.clock import utc_now
-    from budgets.config import load_settings
-    from budgets.wiring import open_engine as wired
+    from budgets.library import opened
 
-    settings = load_settings(
-        os.environ, store=os.fspath(store) if store is not None else None, project=project
-    )
-    return wired(settings, clock=clock or utc_now, grouped=grouped)
+    return opened(store, project=project, clock=clock, grouped=grouped)
 
 
 def __getattr__(name: str) -> Any:
@@ -169,7 +170,7 @@ class _Package(ModuleType):
         """
         The most, in US dollars, that this process may spend from setting it on; `None`: no cap.
 
-        It counts what `completion` and metered clients spend, by a hold before each call.
+        It counts what `completion`, metered clients, and `holding` spend, by a hold before each call.
 
         Raises:
             InvalidValueError: it is set to what is no amount; the cap stays as it was.

@@ -195,7 +195,16 @@ class Metering:
         body = reading.parse_object(raw)
         if body is None:
             raise UnreadableReplyError(f"{self.request.provider.id} sent a reply that is no JSON object")
-        reported = self.dialect.read_reply(body, headers)
+        return self.read_reported(self.dialect.read_reply(body, headers))
+
+    def read_reported(self, reported: Reported) -> str:
+        """
+        The same for a reply that somebody has read already.
+
+        Raises:
+            UnreadableReplyError: the call goes on elsewhere.
+        """
+        self.answered = True
         if not reported.finished:
             raise UnreadableReplyError(f"{self.request.provider.id} has not finished the answer")
         self._plain = reported

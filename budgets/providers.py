@@ -201,7 +201,7 @@ _BY_NAME: Mapping[str, Provider] = {
 
 # Names that only one vendor gives to its models. `gpt-oss` is open and served by many, so it is not here.
 _BARE_NAMES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"(?:ft:)?(?:gpt-(?!oss)|o[134](?:-|$)|chatgpt-)"), "openai"),
+    (re.compile(r"(?:ft:)?(?:gpt-(?!oss)|o[134](?:-|$)|chatgpt-|text-embedding-(?:3|ada)-)"), "openai"),
     (re.compile(r"claude-"), "anthropic"),
     (re.compile(r"gemini-"), "google"),
     (re.compile(r"(?:mistral|ministral|codestral|magistral)-"), "mistral"),
@@ -249,6 +249,19 @@ def named(name: str) -> Provider:
     if provider is None:
         raise InvalidValueError(f"{shown(name)} is not a provider", hint=f"one of {_names()}; or --base-url")
     return provider
+
+
+def at_url(url: str) -> Provider | None:
+    """Whose API is at *url*, the one with the longest address that it begins with; `None`: nobody's known."""
+    regionless = _REGION.sub("https://api.openai.com/", url)
+    found = [each for each in PROVIDERS if not each.local and f"{regionless}/".startswith(f"{_root(each)}/")]
+    return max(found, key=lambda each: len(each.base_url), default=None)
+
+
+def _root(provider: Provider) -> str:
+    # Google's compatible endpoint stands below the address of all its others, and what a version is called
+    # does not decide who answers.
+    return re.sub(r"/v\d[^/]*(?:/openai)?$", "", provider.base_url)
 
 
 def bills_in_reply(name: str | None) -> bool:

@@ -30,6 +30,7 @@ def open_engine(
     clock: Clock = utc_now,
     grouped: bool = False,
     on_threshold: Callable[[Threshold], None] | None = None,
+    kind: type[Engine] = Engine,
 ) -> Engine:
     """
     An engine on the store that *settings* name.
@@ -40,11 +41,15 @@ def open_engine(
     Args:
         grouped: Many threads' operations share one commit (`budgets.writer`), for a server or a gateway.
         on_threshold: Is told of each threshold that a charge reaches, for instance `budgets.notices`.
+        kind: The class of the engine.
     """
     store = open_store(settings)
+    runner = None
     if grouped:
-        return open_grouped(settings, store, settings.project, clock=clock, on_threshold=on_threshold)[0]
-    return _engine(settings, store, settings.project, clock, None, on_threshold)
+        from budgets.writer import Writer
+
+        runner = Writer(store, settings.project, clock)
+    return _engine(settings, store, settings.project, clock, runner, on_threshold, kind)
 
 
 def open_api(
@@ -106,6 +111,7 @@ def _engine(
     clock: Clock,
     runner: Runner | None,
     on_threshold: Callable[[Threshold], None] | None,
+    kind: type[Engine] = Engine,
 ) -> Engine:
     @cache
     def book() -> PriceBook:
@@ -119,7 +125,7 @@ def _engine(
 
         return TiktokenCounter()
 
-    return Engine(
+    return kind(
         store,
         project=project,
         clock=clock,

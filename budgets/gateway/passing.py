@@ -16,10 +16,10 @@ from budgets.gateway.callers import forwarded_headers
 from budgets.gateway.incoming import Incoming, Reply, Report
 from budgets.gateway.line import Line
 from budgets.gateway.owners import Owners
-from budgets.gateway.streams import passage_of
 from budgets.gateway.targets import Target, Targets
 from budgets.metering import Doubt, Ending, Metering, Release, Request, Settle
 from budgets.money import format_usd
+from budgets.passages import passage_of
 from budgets.records import Held, Left, Receipt
 from budgets.upstream import Answer, OutgoingCall, Upstream
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from budgets.dialects import reading
 from budgets.metering import Metering
@@ -28,6 +29,16 @@ class Passage(Protocol):
 def passage_of(metering: Metering) -> Passage:
     """The passage for the stream of this call."""
     return _WithoutUsage() if metering.asked_for_usage else _Whole()
+
+
+def is_usage_alone(chunk: Mapping[str, Any]) -> bool:
+    """
+    Whether it is the one chunk more that `stream_options.include_usage` asks for.
+
+    Who did not ask takes `choices[0]` of every chunk.
+    https://platform.openai.com/docs/api-reference/chat/create#chat-create-stream_options
+    """
+    return chunk.get("choices") == [] and chunk.get("usage") is not None
 
 
 class _Whole:
@@ -68,8 +79,7 @@ def _without_usage(event: bytes) -> bytes:
     chunk = reading.parse_object(text.removeprefix("data:")) if text.startswith("data:") else None
     if chunk is None or "usage" not in chunk:
         return event
-    if chunk["usage"] is not None and chunk.get("choices") == []:
-        # The one chunk more that was asked for.
+    if is_usage_alone(chunk):
         return b""
     rest = {name: value for name, value in chunk.items() if name != "usage"}
     return b"data: " + json.dumps(rest, ensure_ascii=False).encode("utf-8", "replace") + b"\n\n"
