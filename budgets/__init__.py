@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from budgets.errors import BudgetError as BudgetError
     from budgets.errors import BudgetExceededError as BudgetExceededError
     from budgets.library import MeteringEngine as MeteringEngine
+    from budgets.litellm_hooks import litellm_callback as litellm_callback
     from budgets.manager import BudgetManager as BudgetManager
     from budgets.money import Nanos as Nanos
     from budgets.money import format_usd as format_usd
@@ -81,6 +82,7 @@ _HOMES = {
     "completion": "completions",
     "errors": "errors",
     "format_usd": "money",
+    "litellm_callback": "litellm_hooks",
     "meter": "clients",
     "parse_rule": "periods",
     "parse_usd": "money",
@@ -113,6 +115,7 @@ __all__ = [
     "completion",
     "errors",
     "format_usd",
+    "litellm_callback",
     "meter",
     "open_engine",
     "parse_rule",

@@ -64,6 +64,10 @@ class OpenCall:
         self._door.keeper.begin()
         return self.held
 
+    def through(self, door: Door) -> None:
+        """From now on have its operations carried out there."""
+        self._door = door
+
     async def settle(self, cost: Charge) -> Receipt:
         """Charge what it did cost. Twice charges once."""
         self.receipt = await self._door.settle(self.id, cost)
