@@ -12,8 +12,10 @@ Every error that this project raises on purpose.
     ├── UnknownPriceError (also LookupError)    a model, or a unit of it, without a price
     ├── UnknownHoldError (also KeyError)        no hold of that id
     ├── UnknownEntryError (also KeyError)       no entry of that id
+    ├── UnknownKeyError (also KeyError)         no key of that id in the project
     ├── ConflictError                           a known id with other content
-    ├── AccessDeniedError                       the key of a request may not do what it asks for
+    ├── AccessDeniedError                       the key of a request may not do that
+    │   └── UnauthenticatedError                no key, a wrong one, or one that is refused
     ├── UnreadableReplyError (also ValueError)  a provider's reply without usage that can be trusted
     ├── ProviderError                           the provider answered 4xx or 5xx, or not at all
     │   └── MissingKeyError                     no key for that provider in the environment
@@ -150,10 +152,22 @@ class ConflictError(BudgetError):
     code = "conflict"
 
 
+class UnknownKeyError(BudgetError, KeyError):
+    """Raised when no key of the project has that id."""
+
+    code = "unknown_key"
+
+
 class AccessDeniedError(BudgetError):
     """Raised by a server when the key of a request may not do what it asks for."""
 
     code = "access_denied"
+
+
+class UnauthenticatedError(AccessDeniedError):
+    """Raised by a server for a request without a key, with a wrong one, or with one that is refused."""
+
+    code = "unauthenticated"
 
 
 class UnreadableReplyError(BudgetError, ValueError):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from budgets.lessons import Learned
 from budgets.money import Nanos
-from budgets.records import Budget, Entry, Hold, Lease, Process, StoreInfo, Totals
+from budgets.records import Budget, Entry, Hold, Key, Lease, Mark, Process, StoreInfo, Totals
 
 if TYPE_CHECKING:
     from budgets.asks import Ask, Count
@@ -149,6 +149,18 @@ class Reading(Protocol):
         """What was learned from the project's entries; it can be learned again."""
         ...
 
+    def key(self, key_id: str) -> Key | None:
+        """The project's key of that id."""
+        ...
+
+    def keys(self) -> list[Key]:
+        """The project's keys, oldest first."""
+        ...
+
+    def marks(self, client: str | None = None) -> list[Mark]:
+        """What is marked of one client, or of all, by client and user."""
+        ...
+
     def due(self, now: datetime) -> list[str]:
         """Users with a current period whose end is at or before *now*; found by index."""
         ...
@@ -214,6 +226,18 @@ class Transaction(Reading, Protocol):
         """Replace what was learned."""
         ...
 
+    def put_key(self, key: Key) -> None:
+        """Add a key or replace the one of that id."""
+        ...
+
+    def put_mark(self, mark: Mark) -> None:
+        """Add a mark or replace the one of that client and user."""
+        ...
+
+    def remove_marks(self, before: datetime) -> int:
+        """Forget marks that were last touched before that moment; gives how many."""
+        ...
+
 
 class Store(Protocol):
     """Where budgets, holds and entries live."""
@@ -238,6 +262,10 @@ class Store(Protocol):
 
     def projects(self) -> list[str]:
         """Every project that has a budget, by name."""
+        ...
+
+    def keys(self) -> list[tuple[str, Key]]:
+        """The keys of every project, each with its project."""
         ...
 
     def info(self) -> StoreInfo:

@@ -26,6 +26,9 @@ ROOT = ""
 # From a user's budget up to the project's: ("ann", "team-a", "").
 Path: TypeAlias = tuple[str, ...]
 
+# What a key lets its bearer do: all, look, or meter calls.
+Role: TypeAlias = Literal["admin", "read", "meter"]
+
 EntryKind: TypeAlias = Literal[
     "charge",
     "correction",
@@ -172,6 +175,36 @@ class Lease:
     id: str
     process: Process
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What a client shows a server. The secret itself is not kept."""
+
+    id: str
+    role: Role
+    # SHA-256 of the secret, in hexadecimal digits.
+    secret_hash: str = field(repr=False)
+    created_at: datetime
+    # The only user it is for; `None`: everybody below *under*.
+    user: str | None = None
+    # The top of the subtree it is for; `ROOT`: all of the project.
+    under: str = ROOT
+    # From when on it is refused; `None`: never.
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How much of what one client says of one user is booked, so that it is booked once."""
+
+    client: str
+    user: str
+    touched_at: datetime
+    # Ready for JSON; `budgets.engine.merging` reads it.
+    said: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

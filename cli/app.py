@@ -49,6 +49,8 @@ COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "prices": ("list", "show", "set", "import", "diff", "update", "check"),
     "reprice": (),
     "store": ("copy", "info"),
+    "key": ("create", "list", "revoke", "rotate"),
+    "serve": (),
     "wrap": (),
     "demo": (),
 }

@@ -116,6 +116,10 @@ def _write(view: Reading, txn: Transaction, watch: Callable[[int], None] | None)
             txn.put_models(limit_id, totals.start, view.models(limit_id, totals.start))
     for lease in view.leases():
         txn.put_lease(lease)
+    for each in view.keys():  # noqa: SIM118 - a view is no dictionary
+        txn.put_key(each)
+    for mark in view.marks():
+        txn.put_mark(mark)
     for hold in view.holds():
         txn.put_hold(hold)
     txn.put_learned(view.learned())
@@ -156,5 +160,9 @@ def _everything(view: Reading) -> Iterator[tuple[str, str, object]]:
     for hold in view.holds():
         yield "hold", hold.id, hold
     yield "what was learned through", view.learned().through or "no entry", view.learned()
+    for each in view.keys():  # noqa: SIM118 - a view is no dictionary
+        yield "key", each.id, each
+    for mark in view.marks():
+        yield "the mark of", mark.user, mark
     for entry in view.entries():
         yield "entry", entry.id, entry

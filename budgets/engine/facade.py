@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
-from budgets.clock import to_micros
+from budgets.clock import aware_utc, to_micros
 from budgets.engine import holding, shaping
 from budgets.engine.paths import stand
 from budgets.engine.questions import Questions
@@ -27,10 +27,13 @@ from budgets.records import (
     Entry,
     Held,
     Hold,
+    Key,
     Lease,
+    Path,
     Process,
     Quote,
     Receipt,
+    Role,
     Rolled,
     Threshold,
 )
@@ -39,6 +42,7 @@ from budgets.usage import Usage
 if TYPE_CHECKING:
     from budgets import pricing
     from budgets.asks import Ask
+    from budgets.engine import keys, merging
     from budgets.engine.estimating import Memory
     from budgets.pricing import PriceBook
 
@@ -488,6 +492,106 @@ class Engine(Questions):
         if learned != before:
             self._run(lambda txn, _: learning.keep(txn, before, learned), durable=False)
             self._memory.forget()
+
+    # Keys
+
+    def create_key(
+        self,
+        role: Role,
+        *,
+        key_id: str | None = None,
+        user: str | None = None,
+        under: str = ROOT,
+        expires_at: datetime | None = None,
+        note: str | None = None,
+    ) -> keys.NewKey:
+        """
+        Make a key for a server's client; its text is in the answer and nowhere else.
+
+        Args:
+            key_id: A name of one's own; `None`: one is made.
+            user, under: The only user, or the top of the only subtree, that it is for.
+
+        Raises:
+            ConflictError: there is a key of that id.
+            InvalidValueError: an admin's key for a part of the project, a moment that is past.
+            UnknownUserError: the user, or the top of the subtree, has no budget.
+        """
+        from budgets.engine import keys
+
+        until = aware_utc(expires_at) if expires_at is not None else None
+        return self._run(
+            partial(
+                keys.create, role=role, key_id=key_id, user=user, under=under, expires_at=until, note=note
+            )
+        )
+
+    def rotate_key(self, key_id: str) -> keys.NewKey:
+        """
+        Give a key another secret; the old one is refused from now on.
+
+        Raises:
+            UnknownKeyError: there is no such key.
+            InvalidValueError: it was revoked, or has expired.
+        """
+        from budgets.engine import keys
+
+        return self._run(partial(keys.rotate, key_id=key_id))
+
+    def revoke_key(self, key_id: str) -> Key:
+        """
+        Refuse a key from now on. Safe to repeat.
+
+        Raises:
+            UnknownKeyError: there is no such key.
+        """
+        from budgets.engine import keys
+
+        return self._run(partial(keys.revoke, key_id=key_id))
+
+    # Whole dictionaries
+
+    def tell(self, client: str, *, may_see: Callable[[Path], bool]) -> list[merging.Told] | None:
+        """
+        Every user's budget for one client that keeps a dictionary of them; `None`: there is no such project.
+
+        Args:
+            may_see: Whether the budget at the beginning of a path is shown.
+        """
+        from budgets.engine import merging
+
+        return self._run(partial(merging.tell, client=client, may_see=may_see))
+
+    def merge(
+        self,
+        client: str,
+        users: Mapping[str, merging.Said],
+        *,
+        may_shape: Callable[[Path], bool],
+        may_charge: Callable[[Path], bool],
+    ) -> merging.Merged:
+        """
+        Take in a client's whole dictionary; what is in it that is booked already is not booked again.
+
+        Args:
+            may_shape: Whether the client may make, change, and reset the budget at the beginning of a path.
+            may_charge: Whether it may charge for it.
+        """
+        from budgets.engine import merging
+
+        merged = self._run(
+            partial(
+                merging.merge,
+                client=client,
+                users=users,
+                may_shape=may_shape,
+                may_charge=may_charge,
+                new_id=self.new_id,
+            )
+        )
+        for receipt in merged.receipts:
+            self.steps.told(receipt)
+        return merged
 
     # Checking
 

@@ -12,7 +12,7 @@ from budgets.engine import explaining, holding, reading, reporting
 from budgets.engine.paths import budgets_on_path
 from budgets.lessons import Learned
 from budgets.ports import Clock, Reading, Store
-from budgets.records import ROOT, Budget, BudgetStatus, Entry, Hold, Path, Quote, StoreInfo
+from budgets.records import ROOT, Budget, BudgetStatus, Entry, Hold, Key, Path, Quote, StoreInfo
 
 T = TypeVar("T")
 
@@ -190,6 +190,10 @@ class Questions:
             UnknownEntryError: there is none of that id.
         """
         return self._read(lambda view, _: explaining.explain(view, record_id))
+
+    def keys(self) -> list[Key]:
+        """The project's keys, oldest first, those that are refused among them."""
+        return self._read(lambda view, _: view.keys())
 
     # Reports
 

@@ -154,6 +154,11 @@ class Steps:
 
     # The lease
 
+    @property
+    def has_lease(self) -> bool:
+        """Whether a hold was made, and the lease not given back since."""
+        return self._lease is not None
+
     def renew_lease(self) -> Step[None]:
         """See `Engine.renew_lease`."""
         with self._lease_lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,36 +13,45 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from budgets.errors import BudgetError
-from budgets.server import health, openapi, operating, rest
+from budgets.server import health, litellm, metrics, openapi, operating, rest, upkeep
+from budgets.server.clients import VISITORS, Visitors
+from budgets.server.counters import Metrics
 from budgets.server.engines import Engines
-from budgets.server.principals import ANYBODY
+from budgets.server.guard import Guard, guarded
 from budgets.server.problems import problem, problem_of
-from budgets.server.requests import ENGINES, MOST_BODY_BYTES, PRINCIPAL
+from budgets.server.requests import ENGINES, METRICS, MOST_BODY_BYTES
 
 # Is told of each request in one line, without names, keys, or contents.
 Report: TypeAlias = Callable[[str], None]
 
+# How a route has it that slashes may be doubled.
+_SLASHES = re.compile(r"^/\{slash\}")
+
 # Each file gives its routes; a new one joins with one word.
-_ROOMS = (health, openapi, operating, rest)
+_ROOMS = (health, metrics, openapi, operating, rest, litellm)
 
 # Requests that wait for the store at the same time; what they write is written together.
 _DOORS = 64
 
 
-def make_app(engines: Engines, *, report: Report | None = None) -> web.Application:
+def make_app(engines: Engines, *, local: bool = True, report: Report | None = None) -> web.Application:
     """
     The whole server, ready to be run. It closes *engines* when it is cleaned up.
 
     Args:
+        local: Only this machine can reach it, so that it may be asked without a key where there is none.
         report: Gets a line for each request; `None`: nobody wants to know.
     """
+    counters = Metrics()
+    guard = Guard(engines.store, engines.clock, local=local)
     app = web.Application(
-        middlewares=[_observed(report), _answered, _identified], client_max_size=MOST_BODY_BYTES
+        middlewares=[_observed(counters, report), _answered, guarded(guard)], client_max_size=MOST_BODY_BYTES
     )
-    app[ENGINES] = engines
+    app[ENGINES], app[METRICS], app[VISITORS] = engines, counters, Visitors()
     for room in _ROOMS:
         app.add_routes(room.routes())
     app.cleanup_ctx.append(_doors)
+    app.cleanup_ctx.append(upkeep.running)
     return app
 
 
@@ -55,17 +65,18 @@ async def _doors(app: web.Application) -> AsyncIterator[None]:
 def route_of(request: web.Request) -> str:
     """The route that a request took, without the names in it."""
     resource = request.match_info.route.resource
-    return resource.canonical if resource is not None else "unknown"
+    return _SLASHES.sub("/", resource.canonical) if resource is not None else "unknown"
 
 
-def _observed(report: Report | None) -> Middleware:
+def _observed(counters: Metrics, report: Report | None) -> Middleware:
     @web.middleware
     async def observed(request: web.Request, handler: Handler) -> web.StreamResponse:
         began = time.perf_counter()
         response = await handler(request)
+        seconds = time.perf_counter() - began
+        counters.answered(request.method, route_of(request), response.status, seconds)
         if report is not None:
-            milliseconds = (time.perf_counter() - began) * 1_000
-            report(f"{request.method} {route_of(request)} {response.status} {milliseconds:.1f} ms")
+            report(f"{request.method} {route_of(request)} {response.status} {seconds * 1_000:.1f} ms")
         return response
 
     return observed
@@ -86,9 +97,3 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
         return problem(error.status, code, error.reason, headers=allowed)
     except Exception as error:  # noqa: BLE001 - its words may hold a prompt or a key, so they are kept back
         return problem(500, "bug", f"{type(error).__name__} (a bug; please report it)")
-
-
-@web.middleware
-async def _identified(request: web.Request, handler: Handler) -> web.StreamResponse:
-    request[PRINCIPAL] = ANYBODY
-    return await handler(request)

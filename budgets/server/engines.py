@@ -25,7 +25,7 @@ class Engines:
     def __init__(self, settings: Settings, *, clock: Clock = utc_now) -> None:
         self.settings = settings
         self.store = open_store(settings)
-        self._clock = clock
+        self.clock = clock
         self._lock = threading.Lock()
         self._opened: dict[str, tuple[Engine, Writer]] = {}
 
@@ -40,7 +40,7 @@ class Engines:
             found = self._opened.get(project)
             if found is None:
                 name = rules.check_name(project, "a project's name")
-                found = open_grouped(self.settings, self.store, name, clock=self._clock)
+                found = open_grouped(self.settings, self.store, name, clock=self.clock)
                 self._opened[project] = found
             return found[0]
 

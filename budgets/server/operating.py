@@ -19,7 +19,7 @@ from budgets.operations import HOLDER, NAMES, Holder, Operation, operation
 from budgets.server.access import allow_operation, allow_project, seen, sees_all
 from budgets.server.doors import call
 from budgets.server.principals import Principal
-from budgets.server.requests import ENGINES, PRINCIPAL, body_of
+from budgets.server.requests import ENGINES, METRICS, PRINCIPAL, body_of
 from budgets.writer import Writer
 
 # Counts and ids: a call's terms are a few hundred bytes.
@@ -56,8 +56,10 @@ def routes() -> list[web.RouteDef]:
                 awaited[project] = AwaitedEngine(engine)
             speaking, rest = clients.speaking(engine, arguments, principal)
             found = await awaited[project].take(asked.carry_out(speaking.steps, rest))
-            return _response(asked, found)
-        return _response(asked, await call(_found, engine, clients, principal, asked, arguments))
+        else:
+            found = await call(_found, engine, clients, principal, asked, arguments)
+        request.app[METRICS].booked(found)
+        return _response(asked, found)
 
     return [web.post("/v1/engine/{operation}", operate)]
 

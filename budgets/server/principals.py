@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from budgets.records import ROOT, Path
+from budgets.records import ROOT, Key, Path, Role
 
-Role: TypeAlias = Literal["admin", "read", "meter"]
 # `read`: look at it; `meter`: hold, settle, release, and charge for it; `admin`: shape it, give money back.
 Action: TypeAlias = Literal["read", "meter", "admin"]
 
@@ -30,6 +29,11 @@ class Principal:
     # The only user, or the top of the only subtree (`ROOT`: all of the project).
     user: str | None = None
     under: str = ROOT
+
+    @classmethod
+    def of(cls, project: str, key: Key) -> Principal:
+        """Whoever has that key of that project."""
+        return cls(key.role, key.id, project, key.user, key.under)
 
     def may(self, action: Action, path: Path) -> bool:
         """

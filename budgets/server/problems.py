@@ -16,8 +16,10 @@ from budgets.errors import (
     ConflictError,
     InvalidValueError,
     StoreBusyError,
+    UnauthenticatedError,
     UnknownEntryError,
     UnknownHoldError,
+    UnknownKeyError,
     UnknownPriceError,
     UnknownUserError,
     UserExistsError,
@@ -25,16 +27,18 @@ from budgets.errors import (
 
 # The first that fits counts, so the narrower stands before the wider.
 _STATUS: tuple[tuple[type[BudgetError], int], ...] = (
+    (UnauthenticatedError, 401),
+    (AccessDeniedError, 403),
     (BudgetBusyError, 429),
     (BudgetExceededError, 402),
     (InvalidValueError, 422),
     (UnknownUserError, 404),
     (UnknownHoldError, 404),
     (UnknownEntryError, 404),
+    (UnknownKeyError, 404),
     (UnknownPriceError, 422),
     (UserExistsError, 409),
     (ConflictError, 409),
-    (AccessDeniedError, 403),
     (StoreBusyError, 503),
 )
 
@@ -85,11 +89,14 @@ def problem(
 def problem_of(error: BudgetError) -> web.Response:
     """The problem document of one of our errors, with its values."""
     retry = isinstance(error, BudgetBusyError | StoreBusyError)
+    headers = {"Retry-After": str(_RETRY_AFTER_SECONDS)} if retry else {}
+    if isinstance(error, UnauthenticatedError):
+        headers["WWW-Authenticate"] = "Bearer"
     return problem(
         status_of(error),
         error.code,
         error.message,
         hint=error.hint,
-        headers={"Retry-After": str(_RETRY_AFTER_SECONDS)} if retry else None,
+        headers=headers,
         **{"retry": retry, **error.values},
     )

@@ -10,10 +10,12 @@ from typing import Any
 from aiohttp import web
 
 from budgets.errors import InvalidValueError
+from budgets.server.counters import Metrics
 from budgets.server.engines import Engines
 from budgets.server.principals import Principal
 
 ENGINES = web.AppKey("engines", Engines)
+METRICS = web.AppKey("metrics", Metrics)
 
 # Every request has one by the time its route sees it.
 PRINCIPAL = web.RequestKey("principal", Principal)

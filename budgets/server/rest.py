@@ -37,7 +37,7 @@ from budgets.server.documents import (
 from budgets.server.doors import call
 from budgets.server.operating import Clients
 from budgets.server.principals import Principal
-from budgets.server.requests import ENGINES, PRINCIPAL, body_of
+from budgets.server.requests import ENGINES, METRICS, PRINCIPAL, body_of
 
 _MOST_BYTES: Final = 1024 * 1024
 _USUAL_COUNT, _MOST_COUNT = 100, 500
@@ -322,12 +322,14 @@ def _handler(route: Route, clients: Clients) -> Callable[[web.Request], Any]:
         allow_project(principal, project)
         name = next(iter(request.match_info.values()), "")
 
-        def answer() -> bytes:
+        def answer() -> tuple[bytes, Any]:
             engine = request.app[ENGINES].of(project)
             found = route.handle(Asked(engine, principal, clients, name, terms, request.query))
-            return json.dumps(wire.encode(route.answers, found)).encode()
+            return json.dumps(wire.encode(route.answers, found)).encode(), found
 
-        return web.Response(body=await call(answer), content_type="application/json")
+        body, found = await call(answer)
+        request.app[METRICS].booked(found)
+        return web.Response(body=body, content_type="application/json")
 
     return handle
 

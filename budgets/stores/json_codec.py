@@ -13,14 +13,28 @@ from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple, TypeVar, cast, get_args
 
+from budgets import records
 from budgets.clock import aware_utc, iso
 from budgets.lessons import Learned, Lesson
 from budgets.money import Nanos, format_usd, written_usd
 from budgets.periods import PeriodRule
-from budgets.records import Budget, Entry, EntryKind, Hold, Lease, Limit, Path, Process, Totals
-from budgets.stores.memory import Sums, Tables
+from budgets.records import (
+    ROOT,
+    Budget,
+    Entry,
+    EntryKind,
+    Hold,
+    Key,
+    Lease,
+    Limit,
+    Path,
+    Process,
+    Role,
+    Totals,
+)
+from budgets.stores.memory import Sums, Tables, sorted_keys
 
-SCHEMA = 2
+SCHEMA = 3
 FORMAT = "budget store"
 # How every JSON store begins; `budgets.wiring` tells it from other files by that.
 BEGINNING = f'{{\n  "format": "{FORMAT}"'.encode()
@@ -82,12 +96,22 @@ class Writer:
             + ',\n      "leases": '
             + _block([text(name, "leases", *item) for item in sorted(kept.leases.items())])
             + _learned_text(kept.learned)
+            + _rest(text, name, kept)
             + "\n    }"
             for name, kept in sorted(projects.items())
         ]
         entries = {"count": mark.entries, "bytes": mark.size_bytes, "crc32": f"{mark.crc32:08x}"}
         body = f'  "entries": {line(entries)},\n  "projects": {{\n' + ",\n".join(tables) + "\n  }\n}\n"
         return (head + body).encode()
+
+
+def _rest(text: Callable[[str, str, str, Any], str], name: str, kept: Tables) -> str:
+    """What most projects have none of, so it is left out where it is empty."""
+    parts = {
+        "keys": [text(name, "keys", each.id, each) for each in sorted_keys(kept)],
+        "marks": [text(name, "marks", line(place), kept.marks[place]) for place in sorted(kept.marks)],
+    }
+    return "".join(f',\n      "{part}": {_block(texts)}' for part, texts in parts.items() if texts)
 
 
 def entry_line(project: str, commit: int, entry: Entry) -> bytes:
@@ -225,11 +249,38 @@ def _lesson_fields(lesson: Lesson) -> dict[str, Any]:
     }
 
 
+def _key_text(key: Key) -> str:
+    fields = {
+        "id": key.id,
+        "role": key.role,
+        "secret_sha256": key.secret_hash,
+        "created_at": iso(key.created_at),
+        "user": key.user,
+        "under": key.under or None,
+        "expires_at": _iso_or_none(key.expires_at),
+        "revoked_at": _iso_or_none(key.revoked_at),
+        "note": key.note,
+    }
+    return f"        {line(fields, 'user', 'under', 'expires_at', 'revoked_at', 'note')}"
+
+
+def _mark_text(mark: records.Mark) -> str:
+    fields = {
+        "client": mark.client,
+        "user": mark.user,
+        "touched_at": iso(mark.touched_at),
+        "said": mark.said,
+    }
+    return f"        {line(fields)}"
+
+
 _TEXTS: Mapping[str, Any] = {
     "budgets": _budget_text,
     "periods": _periods_text,
     "holds": _hold_text,
     "leases": _lease_text,
+    "keys": _key_text,
+    "marks": _mark_text,
 }
 
 
@@ -393,6 +444,11 @@ def _tables(fields: _Fields) -> Tables:
             fields.take("learned_through", str, None),
             tuple(_records("lesson", fields.take("lessons", list, []), _lesson)),
         ),
+        {each.id: each for each in _records("key", fields.take("keys", list, []), _key)},
+        {
+            (each.client, each.user): each
+            for each in _records("mark", fields.take("marks", list, []), _client_mark)
+        },
     )
 
 
@@ -482,6 +538,29 @@ def _lesson(fields: _Fields) -> Lesson:
         if not (isinstance(each, list) and [type(number) for number in each] == [int, int] and min(each) > 0):
             raise ValueError(f"percents has {_cut(each)}")
     return Lesson(topic, tuple(map(tuple, percents)), fields.take("covered", int))
+
+
+def _key(fields: _Fields) -> Key:
+    return Key(
+        fields.take("id", str),
+        cast("Role", fields.choice("role", get_args(Role))),
+        fields.take("secret_sha256", str),
+        fields.moment("created_at"),
+        fields.take("user", str, None),
+        fields.take("under", str, ROOT),
+        fields.moment("expires_at", None),
+        fields.moment("revoked_at", None),
+        fields.take("note", str, None),
+    )
+
+
+def _client_mark(fields: _Fields) -> records.Mark:
+    return records.Mark(
+        fields.take("client", str),
+        fields.take("user", str),
+        fields.moment("touched_at"),
+        fields.take("said", dict),
+    )
 
 
 def _nanos(text: Any) -> Nanos:

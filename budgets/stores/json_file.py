@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from budgets.errors import StoreBusyError, StoreCorruptError, StoreError, StoreTooNewError
-from budgets.records import StoreInfo
+from budgets.records import Key, StoreInfo
 from budgets.stores.file_errors import file_errors
 from budgets.stores.json_codec import SCHEMA, Mark, TooNewError, Writer, read_document
 from budgets.stores.json_entries import EntryFile
-from budgets.stores.memory import Tables, TableTransaction, counted
+from budgets.stores.memory import Tables, TableTransaction, counted, keys_of
 
 _DEADLINE_SECONDS = 20.0
 # A commit takes about as long.
@@ -110,6 +110,11 @@ class JsonStore:
         """See `budgets.ports.Store.projects`."""
         with self._lock:
             return sorted(name for name, tables in self._current().projects.items() if tables.budgets)
+
+    def keys(self) -> list[tuple[str, Key]]:
+        """See `budgets.ports.Store.keys`."""
+        with self._lock:
+            return keys_of(self._current().projects)
 
     def info(self) -> StoreInfo:
         """See `budgets.ports.Store.info`."""

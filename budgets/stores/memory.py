@@ -19,7 +19,7 @@ from budgets import rules
 from budgets.errors import ConflictError
 from budgets.lessons import Learned
 from budgets.money import Nanos
-from budgets.records import ROOT, SPENDING_KINDS, Budget, Entry, Hold, Lease, StoreInfo, Totals
+from budgets.records import ROOT, SPENDING_KINDS, Budget, Entry, Hold, Key, Lease, Mark, StoreInfo, Totals
 
 
 class Sums(NamedTuple):
@@ -43,11 +43,20 @@ class Tables:
     holds: dict[str, Hold] = field(default_factory=dict)
     leases: dict[str, Lease] = field(default_factory=dict)
     learned: Learned = field(default_factory=Learned)
+    keys: dict[str, Key] = field(default_factory=dict)
+    # By client and user.
+    marks: dict[tuple[str, str], Mark] = field(default_factory=dict)
 
     def copy(self) -> Tables:
         """The same records in containers of their own."""
         return Tables(
-            dict(self.budgets), dict(self.periods), dict(self.holds), dict(self.leases), self.learned
+            dict(self.budgets),
+            dict(self.periods),
+            dict(self.holds),
+            dict(self.leases),
+            self.learned,
+            dict(self.keys),
+            dict(self.marks),
         )
 
 
@@ -94,6 +103,11 @@ class MemoryStore:
         with self._lock:
             return sorted(name for name, tables in self._projects.items() if tables.budgets)
 
+    def keys(self) -> list[tuple[str, Key]]:
+        """See `budgets.ports.Store.keys`."""
+        with self._lock:
+            return keys_of(self._projects)
+
     def info(self) -> StoreInfo:
         """See `budgets.ports.Store.info`."""
         with self._lock:
@@ -112,6 +126,16 @@ def counted(projects: Iterable[Tables]) -> tuple[int, int, int]:
         sum(user != ROOT for tables in found for user in tables.budgets),
         sum(len(tables.holds) for tables in found),
     )
+
+
+def keys_of(projects: Mapping[str, Tables]) -> list[tuple[str, Key]]:
+    """The keys of every project, each with its project."""
+    return [(name, key) for name, tables in sorted(projects.items()) for key in sorted_keys(tables)]
+
+
+def sorted_keys(tables: Tables) -> list[Key]:
+    """A project's keys, oldest first."""
+    return sorted(tables.keys.values(), key=lambda key: (key.created_at, key.id))
 
 
 class TableTransaction:
@@ -291,3 +315,26 @@ class TableTransaction:
 
     def put_learned(self, learned: Learned) -> None:
         self.tables.learned = learned
+
+    def key(self, key_id: str) -> Key | None:
+        return self.tables.keys.get(key_id)
+
+    def keys(self) -> list[Key]:
+        return sorted_keys(self.tables)
+
+    def put_key(self, key: Key) -> None:
+        self.tables.keys[key.id] = key
+
+    def marks(self, client: str | None = None) -> list[Mark]:
+        found = sorted(self.tables.marks.items(), key=lambda item: item[0])
+        return [mark for (whose, _), mark in found if client is None or whose == client]
+
+    def put_mark(self, mark: Mark) -> None:
+        # What is kept must not change when the caller's own dictionary does.
+        self.tables.marks[mark.client, mark.user] = copy.deepcopy(mark)
+
+    def remove_marks(self, before: datetime) -> int:
+        old = [place for place, mark in self.tables.marks.items() if mark.touched_at < before]
+        for place in old:
+            del self.tables.marks[place]
+        return len(old)

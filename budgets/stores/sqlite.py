@@ -24,11 +24,11 @@ from budgets.errors import (
     StoreError,
     StoreTooNewError,
 )
-from budgets.records import StoreInfo
-from budgets.stores.sqlite_transaction import Cache, Row, SqliteTransaction
+from budgets.records import Key, StoreInfo
+from budgets.stores.sqlite_transaction import KEY, Cache, Row, SqliteTransaction, read_key
 
 # The numbered files in `schema`, each applied once and in turn, make this one.
-SCHEMA = 3
+SCHEMA = 4
 
 T = TypeVar("T")
 
@@ -102,6 +102,14 @@ class SqliteStore:
         with self._lock, self._errors():
             rows = self._connected().execute("SELECT DISTINCT project FROM budgets ORDER BY project")
             return [project for (project,) in rows]
+
+    def keys(self) -> list[tuple[str, Key]]:
+        """See `budgets.ports.Store.keys`."""
+        with self._lock, self._errors():
+            rows = self._connected().execute(
+                f"SELECT project, {KEY} FROM keys ORDER BY project, created_at, id"  # noqa: S608
+            )
+            return [(project, read_key(row)) for project, *row in rows]
 
     def info(self) -> StoreInfo:
         """See `budgets.ports.Store.info`."""

@@ -22,8 +22,10 @@ from budgets.records import (
     Budget,
     Entry,
     Hold,
+    Key,
     Lease,
     Limit,
+    Mark,
     Path,
     Process,
     Totals,
@@ -33,6 +35,7 @@ from budgets.records import (
 Row: TypeAlias = tuple[Any, ...]
 
 _ENTRY = "id, kind, path_id, at, recorded_at, nanos, model, detail"
+KEY = "id, role, secret_hash, created_at, user, under, expires_at, revoked_at, note"
 _PERIOD = 'limit_id, start, "end", spent, held, unconfirmed, touched, boost'
 
 # How many times as many entries as are wanted are looked through one by one.
@@ -606,6 +609,61 @@ class SqliteTransaction:
             ],
         )
 
+    # Keys and marks
+
+    def key(self, key_id: str) -> Key | None:
+        row = self._execute(
+            f"SELECT {KEY} FROM keys WHERE project = ? AND id = ?",  # noqa: S608
+            (self._project, key_id),
+        ).fetchone()
+        return None if row is None else read_key(row)
+
+    def keys(self) -> list[Key]:
+        rows = self._execute(
+            f"SELECT {KEY} FROM keys WHERE project = ? ORDER BY created_at, id",  # noqa: S608
+            (self._project,),
+        )
+        return [read_key(row) for row in rows.fetchall()]
+
+    def put_key(self, key: Key) -> None:
+        self._execute(
+            "INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                self._project,
+                key.id,
+                key.role,
+                key.secret_hash,
+                to_micros(key.created_at),
+                key.user,
+                key.under,
+                None if key.expires_at is None else to_micros(key.expires_at),
+                None if key.revoked_at is None else to_micros(key.revoked_at),
+                key.note,
+            ),
+        )
+
+    def marks(self, client: str | None = None) -> list[Mark]:
+        rows = self._execute(
+            "SELECT client, user, touched_at, said FROM marks"
+            " WHERE project = ?1 AND (?2 IS NULL OR client = ?2) ORDER BY client, user",
+            (self._project, client),
+        )
+        return [
+            Mark(whose, user, from_micros(touched_at), json.loads(said))
+            for whose, user, touched_at, said in rows.fetchall()
+        ]
+
+    def put_mark(self, mark: Mark) -> None:
+        self._execute(
+            "INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?, ?)",
+            (self._project, mark.client, mark.user, to_micros(mark.touched_at), _json(mark.said)),
+        )
+
+    def remove_marks(self, before: datetime) -> int:
+        return self._execute(
+            "DELETE FROM marks WHERE project = ? AND touched_at < ?", (self._project, to_micros(before))
+        ).rowcount
+
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         self.flush()
@@ -638,6 +696,22 @@ def _until(end: datetime | None) -> int:
 def _refuse(*_: object) -> NoReturn:
     raise StoreError(
         "the transaction was undone by an error before", hint="nothing of it was written; try it again"
+    )
+
+
+def read_key(row: Iterable[Any]) -> Key:
+    """A row of `KEY` as a record."""
+    key_id, role, secret_hash, created_at, user, under, expires_at, revoked_at, note = row
+    return Key(
+        key_id,
+        role,
+        secret_hash,
+        from_micros(created_at),
+        user,
+        under,
+        None if expires_at is None else from_micros(expires_at),
+        None if revoked_at is None else from_micros(revoked_at),
+        note,
     )
 
 

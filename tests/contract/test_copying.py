@@ -17,7 +17,7 @@ from budgets.errors import StoreBusyError, StoreError
 from budgets.lessons import Learned, Lesson
 from budgets.periods import PeriodRule
 from budgets.ports import Reading, Store
-from budgets.records import ROOT, Budget, Entry, Process, Totals
+from budgets.records import ROOT, Budget, Entry, Mark, Process, Totals
 from tests.support.engines import START, FakeProcesses, dollars, open_engine
 from tests.support.stores import STORES, Kind
 
@@ -48,6 +48,9 @@ def tell_a_story(store: Store, project: str = "default") -> FixedClock:
     engine.charge("ann", dollars("9"))
     engine.reset("team")
     engine.change("日本", Change(total_nanos=10**9, rule=PeriodRule(1, "week")))
+    engine.create_key("meter", user="日本", note="a “key”")
+    with store.transaction(project) as txn:
+        txn.put_mark(Mark("client", "ann", clock(), {"periods": [[0, {"gpt": "9.00"}]]}))
     engine.hold("ann", 5, hold_id="lost")
     with store.transaction(project) as txn:
         txn.put_learned(Learned("call-1", (Lesson(("openai/gpt", "text", 3, "by hand"), ((104, 2),), 1),)))
@@ -66,6 +69,8 @@ def everything(view: Reading) -> list[object]:
         view.holds(),
         view.leases(),
         view.learned(),
+        view.keys(),
+        view.marks(),
         list(view.entries()),
     ]
 

@@ -23,6 +23,7 @@ from budgets_cli.results import error_document
 
 import budgets
 from budgets import errors
+from budgets.engine import keys
 from budgets.errors import BudgetError
 from budgets.server.principals import Principal
 from budgets.simulated import Fault
@@ -108,7 +109,7 @@ def _called(world: World, code: str) -> tuple[int, str, str]:
     """What the library raises, as the command line would show it."""
     with world.engine() as engine:
         try:
-            eval(code, {"engine": engine, "budgets": budgets})
+            eval(code, {"engine": engine, "budgets": budgets, "keys": keys})
         except BudgetError as error:
             lines = f"error: {error.message}\n" + (f"hint: {error.hint}\n" if error.hint else "")
             document = {"schema": 1, "error": error_document(error)}

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from budgets.clock import FixedClock
+from budgets.clock import FixedClock, utc_now
 from budgets.engine import Engine, Runner
 from budgets.engine.holding import OnExpiry
 from budgets.ports import Clock, Processes, Store
@@ -29,6 +29,7 @@ class Fixed(Engines):
 
     def __init__(self, of: Callable[[str], Engine], store: Store) -> None:
         self.store = store
+        self.clock = utc_now
         self._of = of
 
     def of(self, project: str) -> Engine:
@@ -38,6 +39,10 @@ class Fixed(Engines):
         return self._of(project)
 
     def opened(self) -> list[Engine]:
+        return []
+
+    def projects(self) -> list[str]:
+        # Nothing is done to them by itself: a test's clock stands still.
         return []
 
     def close(self) -> None:
