@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from budgets.compatible import COMPATIBLE
 from budgets.errors import InvalidValueError, MissingKeyError
 from budgets.money import shown
 
@@ -39,6 +40,8 @@ class Provider:
     stream_usage_on_request: bool = True
     # Its replies say what it bills (`usage.cost`), so that no price of ours is needed.
     bills_in_reply: bool = False
+    # Where it speaks other dialects as well: the dialect's name, and its base URL.
+    other_base_urls: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 PROVIDERS: tuple[Provider, ...] = (
@@ -66,6 +69,8 @@ PROVIDERS: tuple[Provider, ...] = (
         documentation="https://ai.google.dev/gemini-api/docs/openai",
         key_variables=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
         aliases=("gemini",),
+        # https://ai.google.dev/api/generate-content
+        other_base_urls={"gemini": "https://generativelanguage.googleapis.com/v1beta"},
     ),
     Provider(
         id="mistral",
@@ -152,6 +157,17 @@ PROVIDERS: tuple[Provider, ...] = (
         base_url="https://api.z.ai/api/paas/v4",
         documentation="https://docs.z.ai/api-reference/llm/chat-completion",
         key_variables=("ZAI_API_KEY",),
+    ),
+    *(
+        Provider(
+            id=each.id,
+            dialect="openai-chat",
+            base_url=each.base_url,
+            documentation=each.documentation,
+            key_variables=each.key_variables,
+            aliases=each.aliases,
+        )
+        for each in COMPATIBLE
     ),
     Provider(
         id="ollama",

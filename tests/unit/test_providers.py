@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
+from budgets.compatible import COMPATIBLE
 from budgets.dialects import NAMES, by_name
 from budgets.errors import InvalidValueError, MissingKeyError
+from budgets.prices import open_book
+from budgets.prices.names import provider_id
 from budgets.providers import PROVIDERS, base_url, find_provider, key, named
 
 
@@ -62,6 +67,13 @@ def test_the_table_is_sound() -> None:
         assert "/v1/v1" not in provider.base_url + by_name(provider.dialect).sent({"model": "m"}).path
         assert provider.documentation.startswith("https://")
         assert provider.local or provider.key_variables
+
+
+def test_every_compatible_provider_is_one_that_the_price_book_knows() -> None:
+    sold = {found.provider for found in open_book().current(datetime(2026, 11, 22, tzinfo=UTC))}
+    ids = [each.id for each in COMPATIBLE]
+    assert ids == sorted(ids)
+    assert [name for name in ids if provider_id(name) not in sold] == []
 
 
 def test_mistral_is_not_asked_for_what_it_refuses() -> None:
