@@ -26,13 +26,14 @@ def protected(text: str) -> str:
         raise InvalidValueError("this is not an address", hint=hint) from error
     if not host or parts.scheme not in ("https", "http"):
         raise InvalidValueError("this is not an address of the web", hint=hint)
-    if parts.scheme == "http" and not _on_this_machine(host):
+    if parts.scheme == "http" and not on_this_machine(host):
         # Whoever sits in between could say what everything costs.
         raise InvalidValueError(f"prices from {host} would come unprotected", hint=hint)
     return text
 
 
-def _on_this_machine(host: str) -> bool:
+def on_this_machine(host: str) -> bool:
+    """Whether that is a name or an address of this machine."""
     if host == "localhost":
         return True
     try:

@@ -33,6 +33,9 @@ VARIABLES: Mapping[str, str] = {
     "key": "BUDGET_KEY",
 }
 
+# Tables of the file that a gateway reads (`budgets.gateway.configured`); no variable sets them.
+TABLES = ("upstreams", "models", "users")
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -61,6 +64,8 @@ class Settings:
     on_threshold: tuple[str, ...] | str | None = None
     # What the server that keeps the store knows us by; a secret.
     key: str | None = field(default=None, repr=False)
+    # Those of `TABLES` that the file has, as it has them.
+    tables: Mapping[str, Any] = field(default_factory=dict)
     # Setting -> where its value came from, in words; those that are missing have their default.
     sources: Mapping[str, str] = field(default_factory=dict)
 
@@ -107,11 +112,11 @@ def settings_of(
     Raises:
         ConfigError: a value cannot be used, or there is no such setting.
     """
-    unknown = sorted(set(written) - set(VARIABLES))
+    unknown = sorted(set(written) - set(VARIABLES) - set(TABLES))
     if unknown:
         raise ConfigError(
             f"{file} has a setting that does not exist: {unknown[0]}",
-            hint=f"the settings are {', '.join(VARIABLES)}",
+            hint=f"the settings are {', '.join(VARIABLES)}, and the tables {', '.join(TABLES)}",
             file=str(file),
         )
 
@@ -153,6 +158,7 @@ def settings_of(
         patience_seconds=_whole(*value("patience_seconds"), default=30, least=0),
         on_threshold=_program_or_address(*value("on_threshold")),
         key=_secret(key, key_from) if key is not None else None,
+        tables={name: written[name] for name in TABLES if name in written},
         sources=sources,
     )
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
 
 from budgets.dialects import by_name, reading
 from budgets.errors import BudgetError, InvalidValueError
+from budgets.gateway import listing
 from budgets.gateway.callers import Caller, forwarded_headers, presented_key
 from budgets.gateway.forwarding import forward
 from budgets.gateway.incoming import Incoming
 from budgets.gateway.passing import House
 from budgets.gateway.places import Place, place_of
 from budgets.gateway.refusals import Refusal, refusal, refusal_of
+from budgets.gateway.targets import Target, family
 from budgets.money import shown
 from budgets.upstream import OutgoingCall
 
@@ -85,6 +89,10 @@ class GatewayHandler:
             reply = _Reply(request)
             await forward(self._house, Incoming(caller, target, path, headers, spoken, asked, raw), reply)
             return reply.response
+        if target is None and request.method == "GET" and place.kind == "free":
+            names = await asyncio.to_thread(self._house.targets.names)
+            if names is not None:
+                return _listed(names, caller, path, _likely_dialect(headers, place.dialect))
         return await self._free(request, caller, target, path, headers, place)
 
     async def _free(
@@ -105,13 +113,17 @@ class GatewayHandler:
             target = owned
         raw = await _body(request)
         body = reading.parse_object(raw) or {}
-        chosen = self._house.targets.candidates(target, str(body.get("model", "")))[0]
+        # A path has the method behind the model: `models/gemini-2.5-pro:countTokens`.
+        model = str(body.get("model") or (listing.named_in(path) or "").rpartition(":")[0])
+        chosen = self._house.targets.candidates(target, model, place.dialect)[0]
         chosen.check_key()
+        dialect = _spoken_at(chosen, place.dialect)
+        renamed = chosen.renamed(body) if "model" in body else body
         outgoing = OutgoingCall(
             chosen.provider.id,
-            chosen.origin + path,
-            forwarded_headers(headers, chosen, place.dialect),
-            raw,
+            chosen.address(path, dialect),
+            forwarded_headers(headers, chosen, dialect),
+            raw if renamed is body else json.dumps(renamed, ensure_ascii=False).encode("utf-8", "replace"),
             method=request.method,
         )
         async with self._house.upstream.send(outgoing) as answer:
@@ -179,8 +191,27 @@ def _check_model(caller: Caller, asked: Mapping[str, Any]) -> None:
         )
 
 
-def _likely_dialect(headers: Mapping[str, str]) -> str:
-    """Whose errors the client of an unknown path most likely reads."""
+def _likely_dialect(headers: Mapping[str, str], other: str = "openai-chat") -> str:
+    """Whose errors and lists the client of a path that many have most likely reads."""
     if "anthropic-version" in headers:
         return "anthropic-messages"
-    return "gemini" if "x-goog-api-key" in headers else "openai-chat"
+    return "gemini" if "x-goog-api-key" in headers else other
+
+
+def _listed(names: Sequence[str], caller: Caller, path: str, dialect: str) -> web.StreamResponse | Refusal:
+    """What the caller may ask for, or the one that the path names."""
+    allowed = [name for name in names if caller.models is None or name in caller.models]
+    wanted = listing.named_in(path)
+    if wanted is None:
+        return web.json_response(listing.list_document(allowed, dialect))
+    if wanted not in allowed:
+        said = f"{shown(wanted)} is no model that may be asked for here"
+        return refusal(404, said, dialect, code="unknown_model", headers=_NO_RETRY)
+    return web.json_response(listing.model_document(wanted, dialect))
+
+
+def _spoken_at(target: Target, dialect: str) -> str:
+    """A list of models stands at the same address in two dialects; the key does not go in the same header."""
+    if family(dialect) == "openai" and family(target.provider.dialect) != "openai":
+        return target.provider.dialect
+    return dialect

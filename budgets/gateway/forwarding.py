@@ -17,7 +17,7 @@ async def forward(house: House, call: Incoming, reply: Reply) -> None:
     model = str(call.body.get("model", ""))
     provider = call.target or ""
     try:
-        candidates = house.targets.candidates(call.target, model)
+        candidates = house.targets.candidates(call.target, model, call.dialect.name)
         for number, target in enumerate(candidates, 1):
             provider = target.provider.id
             one = OneCall(house, call, target, reply, last=number == len(candidates))

@@ -73,6 +73,8 @@ class OneCall:
         self._caller_gone = False
         # Some of a stream was passed on: a refusal can no longer be said.
         self._begun = False
+        # It was reached, and was not too busy.
+        self._well = True
         self._held: Held | None = None
         self._receipt: Receipt | None = None
 
@@ -98,15 +100,13 @@ class OneCall:
             patience_seconds=self._house.patience.hold_seconds,
         )
         metering.take(held)
-        well = True
         self._house.targets.begun(target)
         try:
             return await self._sent(metering)
         except _TryNextError:
-            well = False
             return False
         except ProviderError as error:
-            well = False
+            self._well = False
             ending = metering.failed(error)
             await self._write(ending)
             if isinstance(ending, Release) and not self._last:
@@ -127,7 +127,7 @@ class OneCall:
             await asyncio.shield(self._write(metering.broken_off(type(error).__name__)))
             raise
         finally:
-            self._house.targets.ended(target, well=well)
+            self._house.targets.ended(target, well=self._well)
 
     async def _sent(self, metering: Metering) -> bool:
         body = metering.outgoing()
@@ -160,14 +160,17 @@ class OneCall:
             sent = metering.dialect.sent(body)
             raw = json.dumps(sent.body, ensure_ascii=False).encode("utf-8", "replace")
         headers = forwarded_headers(call.headers, target, metering.dialect.name)
-        return OutgoingCall(target.provider.id, target.origin + call.path, headers, raw)
+        address = target.address(call.path, metering.dialect.name)
+        return OutgoingCall(target.provider.id, address, headers, raw)
 
     async def _pass_refusal(self, metering: Metering, answer: Answer, raw: bytes) -> None:
         """The provider refused: what it says goes to the caller as it is, and costs nothing."""
         error = metering.refused(answer.status, raw, answer.headers)
         await self._write(Release(error.message))
-        if answer.status in _NEXT_TARGET and not self._last:
-            raise _TryNextError
+        if answer.status in _NEXT_TARGET:
+            self._well = False
+            if not self._last:
+                raise _TryNextError
         self._told("released", error=error)
         with suppress(ConnectionError):
             await self._reply.whole(answer.status, answer.headers, raw)

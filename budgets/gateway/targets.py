@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from budgets.dialects import reading
 from budgets.errors import InvalidValueError, MissingKeyError
 from budgets.money import shown
 from budgets.providers import Provider
+
+# What stands between the server and the dialect's own path, where a client is told only the server.
+_USUAL_BASES = {"openai": "/v1", "gemini": "/v1beta"}
+
+_MODEL_IN_PATH = re.compile(r"(?<=/)(models?)/[^:]+?(?=:|/converse|/invoke|$)")
+
+
+def family(dialect: str) -> str:
+    """Dialects of one family are spoken under one base URL: `openai` of `openai-chat`."""
+    return dialect.partition("-")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +39,8 @@ class Target:
     model: str | None = None
     # Which variables were looked at, where a key is needed and there is none.
     missing_key: tuple[str, ...] = ()
+    # Family of dialects -> the path that its calls have in front there. Empty: callers know it themselves.
+    bases: Mapping[str, str] = field(default_factory=dict)
 
     def check_key(self) -> None:
         """Raise `MissingKeyError` where a call cannot succeed for want of a key."""
@@ -40,7 +54,29 @@ class Target:
 
     def renamed(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """The request as this target wants it: with its own name for the model."""
-        return body if self.model is None else {**body, "model": self.model}
+        return body if self.model in (None, body.get("model")) else {**body, "model": self.model}
+
+    def address(self, path: str, dialect: str) -> str:
+        """
+        Where a call in *dialect* goes that came to *path*: under the target's own base, where it has one.
+
+        Raises:
+            InvalidValueError: it does not speak that.
+        """
+        if not self.bases:
+            return self.origin + path
+        base = self.bases.get(family(dialect))
+        if base is None:
+            spoken = ", ".join(self.bases)
+            raise InvalidValueError(f"{self.name} does not speak {dialect}", hint=f"it speaks {spoken}")
+        place, mark, query = path.partition("?")
+        for front in (base, _USUAL_BASES.get(family(dialect), "")):
+            if front and place.startswith(f"{front}/"):
+                place = place.removeprefix(front)
+                break
+        if self.model is not None:
+            place = _MODEL_IN_PATH.sub(lambda found: f"{found[1]}/{reading.escaped(self.model or '')}", place)
+        return f"{self.origin}{base}{place}{mark}{query}"
 
 
 class Targets(Protocol):
@@ -50,17 +86,22 @@ class Targets(Protocol):
         """The target that *path* begins with, `None` where it names none, and the rest of the path."""
         ...
 
-    def candidates(self, name: str | None, model: str) -> Sequence[Target]:
+    def candidates(self, name: str | None, model: str, dialect: str) -> Sequence[Target]:
         """
         The targets for one call, the one to try first in front.
 
         Args:
             name: What `split` found.
             model: The model that is asked for.
+            dialect: In which dialect.
 
         Raises:
             InvalidValueError: nobody serves it.
         """
+        ...
+
+    def names(self) -> Sequence[str] | None:
+        """The models that may be asked for without a target's name; `None`: there is no such list."""
         ...
 
     def begun(self, target: Target) -> None:
@@ -83,7 +124,10 @@ class ByName:
         name, slash, rest = path.removeprefix("/").partition("/")
         return (name, slash + rest) if name in self._targets else (None, path)
 
-    def candidates(self, name: str | None, model: str) -> Sequence[Target]:
+    def names(self) -> None:
+        """See `Targets.names`."""
+
+    def candidates(self, name: str | None, model: str, _dialect: str, /) -> Sequence[Target]:
         """See `Targets.candidates`."""
         if name is None:
             raise InvalidValueError(

@@ -144,19 +144,35 @@ class Checked(Result):
     file: Path
     exists: bool
     unknown: tuple[str, ...]
+    # Of the gateway's tables: the names of upstreams, of models, and what is missing for them to be called.
+    upstreams: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     command = "config check"
 
     def document(self) -> dict[str, Any]:
         """See `Result`."""
-        return {"file": str(self.file), "exists": self.exists, "unknown_variables": list(self.unknown)}
+        return {
+            "file": str(self.file),
+            "exists": self.exists,
+            "unknown_variables": list(self.unknown),
+            "upstreams": list(self.upstreams),
+            "models": list(self.models),
+            "missing": list(self.missing),
+        }
 
     def text(self) -> Iterator[str]:
         """See `Result`."""
         where = self.file if self.exists else f"no file at {self.file}"
         yield f"every setting can be used: {where}"
+        if self.upstreams:
+            yield f"upstreams: {', '.join(self.upstreams)}"
+        if self.models:
+            yield f"models: {', '.join(self.models)}"
 
     def messages(self) -> Iterator[str]:
         """See `Result`."""
+        yield from self.missing
         for name in self.unknown:
             yield f"{name} is set, and no setting has that variable"
 
@@ -211,14 +227,28 @@ def check(session: Session) -> Checked:
     """
     Say whether every setting can be used.
 
-    Ends with exit code 1 where one cannot. Names variables that begin with BUDGET_ and are no setting's.
+    Ends with exit code 1 where one cannot. Names variables that begin with BUDGET_ and are no setting's, and
+    what the gateway's upstreams and models lack: keys that are not set here, and prices.
     """
     from budgets.config import VARIABLES
 
     file = session.settings.file
+    upstreams: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    if session.settings.tables:
+        from budgets.gateway.configured import configuration, missing_in
+        from budgets.prices import open_book
+
+        found = configuration(session.settings.tables, session.env.environ)
+        upstreams = (
+            tuple(each.name for each in found.upstreams) if "upstreams" in session.settings.tables else ()
+        )
+        models = tuple(found.models or ())
+        missing = tuple(missing_in(found, open_book(session.settings.prices), session.env.clock()))
     known = {*VARIABLES.values(), "BUDGET_CONFIG", "BUDGET_DEBUG"}
     unknown = sorted(name for name in session.env.environ if name.startswith("BUDGET_") and name not in known)
-    return Checked(file, file.exists(), tuple(unknown))
+    return Checked(file, file.exists(), tuple(unknown), upstreams, models, missing)
 
 
 def _overruled(name: str, environ: Mapping[str, str]) -> str | None:

@@ -193,3 +193,42 @@ def test_check_names_variables_that_nobody_reads(budget: Budget) -> None:
     ended = budget.done("config", "check", BUDGET_STOER="/s")
     assert ended.out.startswith("every setting can be used: no file at ")
     assert ended.err == "BUDGET_STOER is set, and no setting has that variable\n"
+
+
+UPSTREAMS = """\
+[[upstreams]]
+name = "openai"
+
+[models.fast]
+deployments = [{ upstream = "openai", model = "gpt-4o-mini" }, { upstream = "openai", model = "gpt-none" }]
+aliases = ["default"]
+"""
+
+
+def test_check_reads_the_gateways_tables_and_says_what_they_lack(budget: Budget) -> None:
+    _file(budget).write_text(WRITTEN + UPSTREAMS)
+    document = budget.done("config", "check", "--json").document
+    assert (document["upstreams"], document["models"]) == (["openai"], ["fast", "default"])
+    assert document["missing"] == [
+        "OPENAI_API_KEY is not set here, and the upstream openai needs it",
+        "gpt-none at openai has no price, so it is refused; `budget prices set` gives it one",
+    ]
+    ended = budget.done("config", "check", OPENAI_API_KEY="sk-secret")
+    assert ended.out.endswith("upstreams: openai\nmodels: fast, default\n")
+    assert "OPENAI_API_KEY" not in ended.err
+    assert "sk-secret" not in ended.out + ended.err
+
+
+def test_check_refuses_a_table_that_cannot_be_used_and_other_commands_go_on(budget: Budget) -> None:
+    _file(budget).write_text(WRITTEN + UPSTREAMS.replace("name", "nmae"))
+    ended = budget("config", "check")
+    assert ended.code == 1
+    assert 'upstream 1 has "nmae", which does not exist' in ended.err
+    assert _found(budget)["patience_seconds"]["value"] == 60
+
+
+def test_a_setting_is_written_above_the_tables(budget: Budget) -> None:
+    _file(budget).write_text(UPSTREAMS)
+    budget.done("config", "set", "user", "ann")
+    assert tomllib.loads(_file(budget).read_text())["user"] == "ann"
+    assert _file(budget).read_text().endswith(UPSTREAMS)
