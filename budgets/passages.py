@@ -14,6 +14,10 @@ from budgets.metering import Metering
 _EVENT_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 
 
+# Google's own client takes every line for an answer, those that begin with a colon with them.
+_NO_COMMENTS = frozenset(("gemini",))
+
+
 class Passage(Protocol):
     """Takes a stream's pieces as they arrive; gives what may be passed on."""
 
@@ -39,6 +43,16 @@ def is_usage_alone(chunk: Mapping[str, Any]) -> bool:
     https://platform.openai.com/docs/api-reference/chat/create#chat-create-stream_options
     """
     return chunk.get("choices") == [] and chunk.get("usage") is not None
+
+
+def takes_comments(metering: Metering, headers: Mapping[str, str]) -> bool:
+    """
+    Whether comments in a stream with these headers (names in lower case) are passed over by its readers.
+
+    https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
+    """
+    kind = headers.get("content-type", "")
+    return kind.startswith("text/event-stream") and metering.dialect.name not in _NO_COMMENTS
 
 
 class _Whole:

@@ -19,7 +19,7 @@ from budgets.gateway.owners import Owners
 from budgets.gateway.targets import Target, Targets
 from budgets.metering import Doubt, Ending, Metering, Release, Request, Settle
 from budgets.money import format_usd
-from budgets.passages import passage_of
+from budgets.passages import passage_of, takes_comments
 from budgets.records import Held, Left, Receipt
 from budgets.upstream import Answer, OutgoingCall, Upstream
 
@@ -206,7 +206,7 @@ class OneCall:
         self._remember(metering)
         await self._write(ending)
         last = passage.rest()
-        if answer.headers.get("content-type", "").startswith("text/event-stream"):
+        if takes_comments(metering, answer.headers):
             # A comment: no reader of events sees it, a person who looks at the stream does.
             last += "".join(
                 f": {name}: {value}\n" for name, value in self._figures(metering).items()
