@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-WORDS = "The Rhine, the Elbe, and the Danube are three rivers that rise in the middle of Europe.".split()
 # What a whole answer says.
-ANSWER = " ".join(WORDS)
+ANSWER = "The Rhine, the Elbe, and the Danube are three rivers that rise in the middle of Europe."
+WORDS = ANSWER.split()
 
 # Nano-dollars for each token read and each token written, by the providers' pages of November 2026.
 # https://platform.openai.com/docs/pricing, https://claude.com/pricing, https://ai.google.dev/pricing
@@ -120,7 +120,9 @@ class WireProvider:
                     assert request.transport is not None
                     request.transport.close()
                     return response
-                for part in [piece[n : n + 1] for n in range(len(piece))] if manner.one_byte_pieces else [piece]:
+                for part in (
+                    [piece[n : n + 1] for n in range(len(piece))] if manner.one_byte_pieces else [piece]
+                ):
                     await response.write(part)
                 if manner.gap_seconds:
                     await asyncio.sleep(manner.gap_seconds)
@@ -259,10 +261,7 @@ def _responses(body: dict[str, Any], number: int) -> tuple[Bill, bool, list[byte
             "item": {**item, "status": "in_progress", "content": []},
         },
         {"type": "response.content_part.added", **place, "part": {**text, "text": ""}},
-        *(
-            {"type": "response.output_text.delta", **place, "delta": word, "logprobs": []}
-            for word in words
-        ),
+        *({"type": "response.output_text.delta", **place, "delta": word, "logprobs": []} for word in words),
         {"type": "response.output_text.done", **place, "text": text["text"], "logprobs": []},
         {"type": "response.content_part.done", **place, "part": text},
         {"type": "response.output_item.done", "output_index": 0, "item": {**item, "content": [text]}},
