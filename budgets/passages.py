@@ -86,9 +86,16 @@ class _WithoutUsage:
         return _without_usage(kept)
 
 
+# How a chunk ends that has the field for the sake of the last one. Within a JSON string its quotes would be
+# escaped, so this is the field itself, and the brace after it is the chunk's own.
+_NO_USAGE_YET = re.compile(rb',\s?"usage":\s?null\}(?=\s*$)')
+
+
 def _without_usage(event: bytes) -> bytes:
     if b'"usage"' not in event:
         return event
+    if event.startswith(b"data:") and event.count(b'"usage"') == 1 and _NO_USAGE_YET.search(event):
+        return _NO_USAGE_YET.sub(b"}", event)
     text = event.decode("utf-8", "replace").strip()
     chunk = reading.parse_object(text.removeprefix("data:")) if text.startswith("data:") else None
     if chunk is None or "usage" not in chunk:

@@ -97,6 +97,8 @@ class HttpUpstream:
         self._answer_seconds = answer_seconds
         self._silence_seconds = silence_seconds
         self._session: aiohttp.ClientSession | None = None
+        # Scheme and host -> the proxy for it: looking through the whole environment costs as much as a quote.
+        self._proxies: dict[tuple[str, str], str | None] = {}
 
     async def __aenter__(self) -> HttpUpstream:
         return self
@@ -129,6 +131,8 @@ class HttpUpstream:
         import aiohttp
         from yarl import URL
 
+        # As it stands: another form of the same address is another address to some.
+        url = URL(call.url, encoded=True)
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 # Calls wait for money, never for a place in the pool.
@@ -141,13 +145,12 @@ class HttpUpstream:
             async with asyncio.timeout(self._connect_seconds + self._answer_seconds):
                 return await self._session.request(
                     call.method,
-                    # As it stands: another form of the same address is another address to some.
-                    URL(call.url, encoded=True),
+                    url,
                     data=call.body or None,
                     # Packed pieces of a stream would wait in a decompressor.
                     headers={**call.headers, "accept-encoding": "identity"},
                     allow_redirects=False,
-                    proxy=proxy_for(call.url),
+                    proxy=self._proxy(url.scheme, url.raw_authority, call.url),
                 )
         # `from None`: the library's errors carry the request's headers, and with them the key.
         except (
@@ -164,13 +167,21 @@ class HttpUpstream:
         except (aiohttp.ClientError, OSError) as error:
             raise _failure(call, "did not answer", error, charged_possible=True) from None
 
+    def _proxy(self, scheme: str, host: str, address: str) -> str | None:
+        if (scheme, host) not in self._proxies:
+            self._proxies[scheme, host] = proxy_for(address)
+        return self._proxies[scheme, host]
+
     async def _chunks(self, call: OutgoingCall, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         import aiohttp
 
         while True:
             try:
-                async with asyncio.timeout(self._silence_seconds):
-                    chunk = await response.content.readany()
+                # What is there already needs no timer.
+                chunk = response.content.read_nowait()
+                if not chunk:
+                    async with asyncio.timeout(self._silence_seconds):
+                        chunk = await response.content.readany()
             except TimeoutError:
                 raise _failure(
                     call, f"fell silent for {self._silence_seconds:g} s", None, charged_possible=True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +27,10 @@ _DIALECTS = {
 NAMES = tuple(_DIALECTS)
 
 
+@cache
 def by_name(name: str) -> Dialect:
     """
-    The dialect of that name, its file loaded on first use.
+    The dialect of that name, its file loaded on first use; it holds no state.
 
     Raises:
         InvalidValueError: there is none.

@@ -230,8 +230,11 @@ class OneCall:
             if self._caller_gone and until is None:
                 until = loop.time() + self._house.patience.drain_seconds
             try:
-                async with asyncio.timeout_at(until):
+                if until is None:
                     piece = await anext(chunks)
+                else:
+                    async with asyncio.timeout_at(until):
+                        piece = await anext(chunks)
             except StopAsyncIteration:
                 return
             except TimeoutError:

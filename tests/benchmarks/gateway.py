@@ -1,7 +1,7 @@
 """
 The gateway beside the bare upstream, the same proxy without accounting, and LiteLLM's proxy, in one run:
 
-    python tests/benchmarks/gateway.py [--litellm PATH-TO-ITS-COMMAND] [--seconds 2] [--rounds 3] [--memory 100000]
+    python tests/benchmarks/gateway.py [--litellm COMMAND] [--seconds 2] [--rounds 3] [--memory 100000]
 
 Every server is a process of its own on loopback; holds and charges are synced to disk. The client is a few
 lines over sockets, so that what is measured is the servers. What a server adds is its median less the bare
@@ -164,11 +164,13 @@ def rss_mb(pid: int) -> float:
 def show(server: Server, callers: int, found: list[Measured], bare: list[Measured]) -> None:
     added = [one.p50_ms - other.p50_ms for one, other in zip(found, bare, strict=True)]
     added99 = [one.p99_ms - other.p99_ms for one, other in zip(found, bare, strict=True)]
+    per_second = statistics.median(one.per_second for one in found)
+    p50 = statistics.median(one.p50_ms for one in found)
+    p99 = statistics.median(one.p99_ms for one in found)
     print(
-        f"  {server.name:22} {callers:3} callers: {statistics.median(one.per_second for one in found):7,.0f} a second,"
-        f" p50 {statistics.median(one.p50_ms for one in found):7.2f} ms"
-        f" (+{statistics.median(added):.2f}), p99 {statistics.median(one.p99_ms for one in found):7.2f} ms"
-        f" (+{statistics.median(added99):.2f})"
+        f"  {server.name:22} {callers:3} callers: {per_second:7,.0f} a second,"
+        f" p50 {p50:7.2f} ms (+{statistics.median(added):.2f}),"
+        f" p99 {p99:7.2f} ms (+{statistics.median(added99):.2f})"
     )
 
 
@@ -193,7 +195,9 @@ def main() -> None:
         print(f"the gateway listens after {(time.perf_counter() - begun) * 1000:.0f} ms")
         servers = [
             Server("bare upstream", upstream, "/v1/chat/completions"),
-            Server("proxy, no accounting", stack.enter_context(script("proxy", upstream)), "/v1/chat/completions"),
+            Server(
+                "proxy, no accounting", stack.enter_context(script("proxy", upstream)), "/v1/chat/completions"
+            ),
             Server("budget", gateway, "/openai/v1/chat/completions"),
         ]
         if given.litellm:
