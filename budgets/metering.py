@@ -288,8 +288,8 @@ class Metering:
     def failed(self, error: ProviderError) -> Ending:
         """No answer came, or it broke off: released where nothing can have been charged."""
         if self.answered or error.values.get("charged_possible"):
-            return self.broken_off(error.message)
-        return Release(error.message)
+            return self.broken_off(written_of(error))
+        return Release(written_of(error))
 
     def budget_output_limit(self, charge: Charge) -> int | None:
         """The output limit that the budget set, and that ended the answer; `None`: it did not."""
@@ -324,6 +324,12 @@ class Metering:
             at=self._at,
             asked_decides=self.request.provider.local,
         )
+
+
+def written_of(error: ProviderError) -> str:
+    """What is written down of a failure: a provider's own words may quote the prompt, or a key."""
+    status = error.values.get("status")
+    return error.message if status is None else f"{error.values['provider']} answered {status}"
 
 
 def _told_nothing(reported: Reported) -> bool:

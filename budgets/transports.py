@@ -18,7 +18,7 @@ from budgets.addressing import is_free, request_at, unmetered
 from budgets.dialects import by_name
 from budgets.doors import Door, aside, at_once
 from budgets.errors import BudgetError, InvalidValueError, StoreError, UnreadableReplyError
-from budgets.metering import Doubt, Ending, Metering, Release
+from budgets.metering import Doubt, Ending, Metering, Release, written_of
 from budgets.open_call import OpenCall, begin
 from budgets.passages import passage_of
 
@@ -141,8 +141,8 @@ class Metered:
         try:
             raw = await self.read(response)
         finally:
-            words = metering.refused(response.status_code, raw, headers).message
-            await book(call, Release(words))
+            error = metering.refused(response.status_code, raw, headers)
+            await book(call, Release(written_of(error)))
         return self.http.Response(
             response.status_code,
             headers=_unpacked(response),

@@ -17,7 +17,7 @@ from budgets.gateway.incoming import Incoming, Reply, Report
 from budgets.gateway.line import Line
 from budgets.gateway.owners import Owners
 from budgets.gateway.targets import Target, Targets
-from budgets.metering import Doubt, Ending, Metering, Release, Request, Settle
+from budgets.metering import Doubt, Ending, Metering, Release, Request, Settle, written_of
 from budgets.money import format_usd
 from budgets.passages import passage_of, takes_comments
 from budgets.records import Held, Left, Receipt
@@ -166,7 +166,7 @@ class OneCall:
     async def _pass_refusal(self, metering: Metering, answer: Answer, raw: bytes) -> None:
         """The provider refused: what it says goes to the caller as it is, and costs nothing."""
         error = metering.refused(answer.status, raw, answer.headers)
-        await self._write(Release(error.message))
+        await self._write(Release(written_of(error)))
         if answer.status in _NEXT_TARGET:
             self._well = False
             if not self._last:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from budgets.errors import (
+    AccessDeniedError,
     BudgetBusyError,
     BudgetError,
     BudgetExceededError,
@@ -18,6 +19,7 @@ from budgets.errors import (
     MissingKeyError,
     ProviderError,
     StoreError,
+    UnauthenticatedError,
     UnknownPriceError,
     UnknownUserError,
     UnreadableReplyError,
@@ -29,6 +31,8 @@ BUSY_SECONDS = 2
 _STATUS: tuple[tuple[type[BudgetError], int], ...] = (
     (BudgetBusyError, 429),
     (BudgetExceededError, 402),
+    (UnauthenticatedError, 401),
+    (AccessDeniedError, 403),
     (UnknownUserError, 403),
     (UnknownPriceError, 400),
     (MissingKeyError, 401),

@@ -13,7 +13,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from budgets.errors import BudgetError
-from budgets.server import health, litellm, metrics, openapi, operating, rest, upkeep
+from budgets.gateway.configured import Configuration
+from budgets.server import health, litellm, metrics, openapi, operating, proxy, rest, upkeep
 from budgets.server.clients import VISITORS, Visitors
 from budgets.server.counters import Metrics
 from budgets.server.engines import Engines
@@ -34,22 +35,35 @@ _ROOMS = (health, metrics, openapi, operating, rest, litellm)
 _DOORS = 64
 
 
-def make_app(engines: Engines, *, local: bool = True, report: Report | None = None) -> web.Application:
+def make_app(
+    engines: Engines,
+    *,
+    local: bool = True,
+    report: Report | None = None,
+    upstreams: Configuration | None = None,
+) -> web.Application:
     """
     The whole server, ready to be run. It closes *engines* when it is cleaned up.
 
     Args:
         local: Only this machine can reach it, so that it may be asked without a key where there is none.
         report: Gets a line for each request; `None`: nobody wants to know.
+        upstreams: Where the gateway may call; `None`: there is no gateway.
     """
     counters = Metrics()
     guard = Guard(engines.store, engines.clock, local=local)
     app = web.Application(
-        middlewares=[_observed(counters, report), _answered, guarded(guard)], client_max_size=MOST_BODY_BYTES
+        middlewares=[_observed(counters, report), _answered, guarded(guard, but=proxy.NAMES)],
+        client_max_size=MOST_BODY_BYTES,
     )
     app[ENGINES], app[METRICS], app[VISITORS] = engines, counters, Visitors()
     for room in _ROOMS:
         app.add_routes(room.routes())
+    if upstreams is not None:
+        gateway = proxy.Proxy(engines, guard, upstreams, counters)
+        # Last, so that no upstream stands in the way of the server's own.
+        app.add_routes(gateway.routes())
+        app.cleanup_ctx.append(gateway.running)
     app.cleanup_ctx.append(_doors)
     app.cleanup_ctx.append(upkeep.running)
     return app

@@ -50,6 +50,12 @@ class Metrics:
             case ChargeDocument(repeated=False):
                 self._charged_nanos += found.cost_nanos
 
+    def called(self, receipt: Receipt | None) -> None:
+        """A call through the gateway that was held, and what was charged for it."""
+        self._holds += 1
+        if receipt is not None:
+            self.booked(receipt)
+
     def lines(self) -> Iterator[str]:
         """All of it, one sample a line."""
         yield from _head("budget_requests_total", "counter", "Requests by route and status.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
@@ -54,7 +54,17 @@ class Guard:
         if not known and self._local:
             _refuse_web_pages(request)
             return ANYBODY
-        key_id, secret = keys.parse(_shown(request))
+        return await self.holder(_shown(request))
+
+    async def holder(self, text: str) -> Principal:
+        """
+        Whose key that is.
+
+        Raises:
+            UnauthenticatedError: it is none, a wrong one, or one that is refused.
+        """
+        key_id, secret = keys.parse(text)
+        known = await self._known()
         found = known.get(key_id) or (await self._known(anew=True)).get(key_id)
         key = keys.verify(found[1] if found else None, secret, self._clock())
         return Principal.of(found[0] if found else "", key)
@@ -68,12 +78,17 @@ class Guard:
         return self._keys
 
 
-def guarded(guard: Guard) -> Middleware:
-    """Gives every request its principal before its route sees it."""
+def guarded(guard: Guard, *, but: Collection[str] = ()) -> Middleware:
+    """
+    Gives every request its principal before its route sees it.
+
+    Args:
+        but: The names of routes that look at keys themselves.
+    """
 
     @web.middleware
     async def identified(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path not in OPEN:
+        if request.path not in OPEN and request.match_info.route.name not in but:
             request[PRINCIPAL] = await guard.principal(request)
         return await handler(request)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from budgets.errors import ConfigError
+from budgets.gateway.configured import Configuration
 from budgets.server.app import Report, make_app
 from budgets.server.engines import Engines
 from budgets.server.guard import is_loopback
@@ -18,7 +19,8 @@ from budgets.server.guard import is_loopback
 _GRACE_SECONDS = 10.0
 # A connection that nobody uses is closed after so long; longer than clients keep theirs, so they close first.
 _IDLE_SECONDS = 75.0
-_LONGEST_LINE_BYTES = 8_190
+# Agents send long headers; providers take about as much.
+_LONGEST_LINE_BYTES = 32 * 1024
 
 OPENAPI = "/openapi.json"
 
@@ -30,6 +32,7 @@ async def serve(
     port: int,
     listening: Callable[[str, str | None], None],
     report: Report | None = None,
+    upstreams: Configuration | None = None,
 ) -> None:
     """
     Serve until SIGTERM or SIGINT, then finish what runs and close *engines*.
@@ -38,6 +41,7 @@ async def serve(
         port: 0: any that is free.
         listening: Is told the server's address, and that of its OpenAPI document, once it can be reached.
         report: Gets a line for each request.
+        upstreams: Where the gateway may call; `None`: there is no gateway.
 
     Raises:
         ConfigError: others than this machine could reach a server without keys, or it cannot listen there.
@@ -52,7 +56,7 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    app = make_app(engines, local=local, report=report)
+    app = make_app(engines, local=local, report=report, upstreams=upstreams)
     runner = web.AppRunner(
         app,
         access_log=None,

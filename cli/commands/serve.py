@@ -24,6 +24,8 @@ budget serve --host 0.0.0.0 --quiet
 _PORT = 8787
 _LAST_PORT = 65_535
 
+_NO_UPSTREAMS = "no provider's key is set here, so no calls can be made through it; budgets can be kept"
+
 
 @dataclass(frozen=True)
 class Served(Result):
@@ -59,9 +61,10 @@ def serve(
     """
     Serve the store's budgets to other programs and machines.
 
-    It speaks what LiteLLM's BudgetManager(client_type="hosted") speaks. Limits that are due are reset as it
-    runs. Requests are logged to stderr, without users, keys, or contents. SIGTERM or Ctrl-C ends it: what
-    runs is finished. Without keys it listens on this machine only.
+    A key of role meter that is bound to a user makes calls: they are held, forwarded to the upstreams of the
+    configuration file, and charged. It also speaks what LiteLLM's BudgetManager(client_type="hosted") speaks.
+    Limits that are due are reset as it runs. Requests are logged to stderr, without users, keys, or contents.
+    SIGTERM or Ctrl-C ends it: what runs is finished. Without keys it listens on this machine only.
     """
     number = count("--port", port)
     if number is not None and number > _LAST_PORT:
@@ -70,6 +73,7 @@ def serve(
         )
     import asyncio
 
+    from budgets.gateway.configured import configuration
     from budgets.server.engines import Engines
     from budgets.server.serving import serve as run
 
@@ -84,6 +88,9 @@ def serve(
             note(env, words)
         else:
             line(env, words)
+        if not quiet:
+            ready = [each.name for each in upstreams.upstreams if not each.missing_key]
+            note(env, f"calls may go to {', '.join(ready)}" if ready else _NO_UPSTREAMS)
 
     def report(text: str) -> None:
         nonlocal requests
@@ -91,6 +98,7 @@ def serve(
         if not quiet:
             note(env, text)
 
+    upstreams = configuration(session.settings.tables, env.environ)
     engines = Engines(session.settings, clock=env.clock)
     try:
         asyncio.run(
@@ -100,6 +108,7 @@ def serve(
                 port=_PORT if number is None else number,
                 listening=listening,
                 report=report,
+                upstreams=upstreams,
             )
         )
     finally:

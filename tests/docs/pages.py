@@ -265,7 +265,16 @@ def config() -> str:
         default = known[name].default if name in known else MISSING
         shown = settings[name].get("default") or (f"`{default}`" if default is not MISSING else "")
         lines.append(f"| `{name}` | `{variable}` | {shown} | {settings[name]['is']} |")
-    lines += ["", "```toml", settings_example(settings), "```", "", "## Other variables", ""]
+    lines += ["", "```toml", settings_example(settings), "```", "", "## Tables of the gateway", ""]
+    lines += [
+        (
+            "`[[upstreams]]`, `[models.NAME]`, and `[users.NAME]` say where `budget serve` may call:"
+            " see [Run a proxy server](../how-to/proxy-server.md)."
+        ),
+        "",
+        "## Other variables",
+        "",
+    ]
     lines += ["| variable | it is |", "| --- | --- |"]
     lines += [f"| `{name}` | {meaning} |" for name, meaning in variables.items()]
     lines += [

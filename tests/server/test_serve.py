@@ -244,7 +244,8 @@ def test_what_runs_is_finished(tmp_path: Path) -> None:
                 time.sleep(0.01)
             file.execute("ROLLBACK")
             assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
-        assert server.stop() == 0
+        # Another signal could find Python on its way out, where nobody listens to it.
+        assert server.process.wait(60) == 0
     with closing(engine_of(tmp_path)) as engine:
         assert engine.users() == ["ann"]
 
