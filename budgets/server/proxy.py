@@ -23,7 +23,8 @@ from budgets.server.guard import Guard
 from budgets.upstream import HttpUpstream
 
 # Its routes take keys in every form that providers' clients have, so it looks at them itself.
-NAMES = frozenset(("gateway-by-name", "gateway-by-model"))
+_BY_NAME, _BY_MODEL = "gateway-by-name", "gateway-by-model"
+NAMES = frozenset((_BY_NAME, _BY_MODEL))
 
 # How the addresses begin that clients have when they are told only the server. What is not forwarded is
 # among them where clients may ask for it, so that they are told why.
@@ -57,11 +58,10 @@ class Proxy:
     def routes(self) -> list[web.RouteDef]:
         """The routes of this file; they come after those of all others."""
         names = "|".join(re.escape(each.name) for each in self._found.upstreams)
-        by_name, by_model = sorted(NAMES, reverse=True)
         return [
-            web.route("*", f"/{{upstream:{names}}}/{{path:.+}}", self.answer, name=by_name),
+            web.route("*", f"/{{upstream:{names}}}/{{path:.+}}", self.answer, name=_BY_NAME),
             web.route(
-                "*", f"/{{version:{_VERSIONS}}}/{{call:(?:{_CALLS})(?:/.*)?}}", self.answer, name=by_model
+                "*", f"/{{version:{_VERSIONS}}}/{{call:(?:{_CALLS})(?:/.*)?}}", self.answer, name=_BY_MODEL
             ),
         ]
 
