@@ -33,7 +33,8 @@ def compact_json(value: Any) -> str:
 def parse_object(data: bytes | str) -> dict[str, Any] | None:
     """The JSON object that *data* is, its fractions as `Decimal`, or `None` when it is something else."""
     try:
-        found = json.loads(data, parse_float=_fraction)
+        text = data if isinstance(data, str) else data.decode(json.detect_encoding(data), "surrogatepass")
+        found = _DECODER.decode(text)
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
@@ -45,6 +46,10 @@ def _fraction(text: str) -> Decimal | float:
     except InvalidOperation:
         # An exponent beyond all numbers. What is infinite is refused where it is read.
         return float(text)
+
+
+# Made once: `json.loads` would make one for every piece of a stream.
+_DECODER = json.JSONDecoder(parse_float=_fraction)
 
 
 _ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")

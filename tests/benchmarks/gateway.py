@@ -5,7 +5,7 @@ The gateway beside the bare upstream, the same proxy without accounting, and Lit
 
 Every server is a process of its own on loopback; holds and charges are synced to disk. The client is a few
 lines over sockets, so that what is measured is the servers. What a server adds is its median less the bare
-upstream's, of the same round.
+upstream's, of the same round. On a machine with other work, the processor's time tells more than the clock's.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Server(NamedTuple):
     """Where one of them listens."""
 
     name: str
+    pid: int
     url: str
     path: str
 
@@ -51,6 +52,8 @@ class Measured(NamedTuple):
     per_second: float
     p50_ms: float
     p99_ms: float
+    # Of the server's processor, for one call.
+    cpu_ms: float
 
 
 def request_bytes(server: Server, *, stream: bool) -> bytes:
@@ -97,29 +100,46 @@ async def load(
             times.append(time.perf_counter() - begun)
         writer.close()
 
+    worked = cpu_ms(server.pid)
     begun = time.perf_counter()
     await asyncio.gather(*(caller() for _ in range(callers)))
     elapsed = time.perf_counter() - begun
+    worked = cpu_ms(server.pid) - worked
     times.sort()
     return Measured(
-        len(times) / elapsed, statistics.median(times) * 1000, times[int(len(times) * 0.99)] * 1000
+        per_second=len(times) / elapsed,
+        p50_ms=statistics.median(times) * 1000,
+        p99_ms=times[int(len(times) * 0.99)] * 1000,
+        cpu_ms=worked / len(times),
     )
 
 
+def cpu_ms(pid: int) -> float:
+    """What a process has worked so far, in all its threads."""
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e6
+
+
+def rss_mb(pid: int) -> float:
+    """The memory of a process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
 @contextmanager
-def script(*words: str) -> Iterator[str]:
+def script(*words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """One of `gateway_servers`, and its address."""
     path = Path(__file__).with_name("gateway_servers.py")
     with subprocess.Popen([sys.executable, str(path), *words], stdout=subprocess.PIPE, text=True) as running:
         try:
             assert running.stdout is not None
-            yield f"http://127.0.0.1:{int(running.stdout.readline())}"
+            yield running, f"http://127.0.0.1:{int(running.stdout.readline())}"
         finally:
             running.kill()
 
 
 @contextmanager
-def litellm_proxy(command: str, upstream: str, folder: Path) -> Iterator[str]:
+def litellm_proxy(command: str, upstream: str, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """LiteLLM's proxy as its documentation has it for production: one worker, no database, little logging."""
     config = {
         "model_list": [
@@ -151,14 +171,9 @@ def litellm_proxy(command: str, upstream: str, folder: Path) -> Iterator[str]:
                 except (urllib.error.URLError, ConnectionError):
                     assert running.poll() is None, "LiteLLM's proxy ended"
                     time.sleep(0.5)
-            yield url
+            yield running, url
         finally:
             running.terminate()
-
-
-def rss_mb(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
 def show(server: Server, callers: int, found: list[Measured], bare: list[Measured]) -> None:
@@ -170,7 +185,8 @@ def show(server: Server, callers: int, found: list[Measured], bare: list[Measure
     print(
         f"  {server.name:22} {callers:3} callers: {per_second:7,.0f} a second,"
         f" p50 {p50:7.2f} ms (+{statistics.median(added):.2f}),"
-        f" p99 {p99:7.2f} ms (+{statistics.median(added99):.2f})"
+        f" p99 {p99:7.2f} ms (+{statistics.median(added99):.2f}),"
+        f" {statistics.median(one.cpu_ms for one in found):6.2f} ms of processor a call"
     )
 
 
@@ -183,31 +199,32 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=2, help="of each stretch")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--callers", type=int, nargs="*", default=CALLERS)
     parser.add_argument("--memory", type=int, default=0, help="so many calls at the end, to look at memory")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         with budgets.open_engine(folder / "budgets.sqlite") as engine:
             engine.create("ann", budgets.LimitTerms(budgets.parse_usd("1000000")))
-        upstream = stack.enter_context(script("upstream"))
+        bare, upstream = stack.enter_context(script("upstream"))
+        plain, proxy = stack.enter_context(script("proxy", upstream))
         begun = time.perf_counter()
         running, gateway = stack.enter_context(process(folder / "budgets.sqlite", upstream, "ann"))
         print(f"the gateway listens after {(time.perf_counter() - begun) * 1000:.0f} ms")
+        path = "/v1/chat/completions"
         servers = [
-            Server("bare upstream", upstream, "/v1/chat/completions"),
-            Server(
-                "proxy, no accounting", stack.enter_context(script("proxy", upstream)), "/v1/chat/completions"
-            ),
-            Server("budget", gateway, "/openai/v1/chat/completions"),
+            Server("bare upstream", bare.pid, upstream, path),
+            Server("proxy, no accounting", plain.pid, proxy, path),
+            Server("budget", running.pid, gateway, f"/openai{path}"),
         ]
         if given.litellm:
-            url = stack.enter_context(litellm_proxy(given.litellm, upstream, folder))
-            servers.append(Server("LiteLLM's proxy", url, "/v1/chat/completions"))
+            theirs, url = stack.enter_context(litellm_proxy(given.litellm, upstream, folder))
+            servers.append(Server("LiteLLM's proxy", theirs.pid, url, path))
         for server in servers:
             asyncio.run(load(server, stream=False, callers=4, seconds=1))
         for stream in (False, True):
             print("50 chunks:" if stream else "plain, 1 KB:")
-            for callers in CALLERS:
+            for callers in given.callers:
                 rounds: dict[str, list[Measured]] = {server.name: [] for server in servers}
                 for _ in range(given.rounds):
                     for server in servers:
