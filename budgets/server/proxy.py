@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 
@@ -33,6 +34,9 @@ _CALLS = (
     "chat|completions|responses|embeddings|messages|models|rerank|images|audio|files|batches|moderations"
     "|assistants|threads|conversations|realtime|fine_tuning|uploads|vector_stores|containers|videos"
 )
+
+# A request of the largest size, over a slow line.
+_LONGEST_BODY_SECONDS = 300.0
 
 
 class Proxy:
@@ -89,7 +93,14 @@ class Proxy:
             return found
 
         handler = GatewayHandler(await self._house(project), find_caller)
-        return await handler.answer(request.clone(client_max_size=MOST_REQUEST_BYTES))
+        patience = asyncio.get_running_loop().call_later(_LONGEST_BODY_SECONDS, _give_up, request)
+        try:
+            return await handler.answer(request.clone(client_max_size=MOST_REQUEST_BYTES))
+        except ConnectionError:
+            # Nobody is there to be answered; nothing was sent before the body was whole.
+            return web.Response(status=408)
+        finally:
+            patience.cancel()
 
     async def _caller(self, key: str) -> tuple[str, Caller]:
         holder = await self._guard.holder(key)
@@ -127,3 +138,9 @@ class Proxy:
         settings = self._engines.settings
         for each in open_book(settings.prices).current(self._engines.clock()):
             yield each.provider, each.model
+
+
+def _give_up(request: web.Request) -> None:
+    """Hang up on a request that is still not whole, however little of it comes."""
+    if not request.content.is_eof() and request.transport is not None:
+        request.transport.close()

@@ -18,9 +18,14 @@ import openai
 import pytest
 
 import budgets
+from budgets.config import load_settings
+from budgets.gateway.configured import configuration
+from budgets.server import proxy
+from budgets.server.engines import Engines
 from budgets.simulated import Fault
 from tests.support.provider import LoopbackProvider
 from tests.support.servers import Server, serving
+from tests.support.serving import served
 
 WHOLE = 10**9
 PROMPT = "a covert plan about rivers"
@@ -357,3 +362,21 @@ def test_no_key_and_no_prompt_is_written_anywhere(
     for kept in (metrics, said, written):
         for word in (secret, PROMPT, FIRST_KEY, SECOND_KEY, "simulated", *PROMPT.split()[1:3]):
             assert word.encode() not in kept, word
+
+
+def test_a_request_that_never_becomes_whole_is_hung_up_on(
+    engine: budgets.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxy, "_LONGEST_BODY_SECONDS", 0.2)
+    key = key_for(engine)
+    settings = load_settings(
+        {"BUDGET_CONFIG": str(tmp_path / "config.toml")}, store=str(tmp_path / "budgets.sqlite")
+    )
+    found = configuration(settings.tables, {})
+    with served(Engines(settings), upstreams=found) as address:
+        host, _, port = address.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), timeout=30) as caller:
+            head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
+            caller.sendall(f"{head}Content-Length: 1000\r\n\r\n{{".encode())
+            assert caller.recv(1_000) == b""
+    assert engine.holds() == []

@@ -13,6 +13,7 @@ from aiohttp.typedefs import Handler
 from budgets.clock import FixedClock, utc_now
 from budgets.engine import Engine, Runner
 from budgets.engine.holding import OnExpiry
+from budgets.gateway.configured import Configuration
 from budgets.ports import Clock, Processes, Store
 from budgets.remote import RemoteEngine
 from budgets.server.app import make_app
@@ -50,12 +51,15 @@ class Fixed(Engines):
 
 
 @contextmanager
-def served(engines: Engines, principal: Principal | None = None) -> Iterator[str]:
+def served(
+    engines: Engines, principal: Principal | None = None, *, upstreams: Configuration | None = None
+) -> Iterator[str]:
     """
     The address of a server on *engines*, which runs until the block ends.
 
     Args:
         principal: Who everybody is taken for; `None`: whom the server takes them for.
+        upstreams: Where its gateway may call; `None`: it has none.
     """
 
     @web.middleware
@@ -64,7 +68,7 @@ def served(engines: Engines, principal: Principal | None = None) -> Iterator[str
         request[PRINCIPAL] = principal
         return await handler(request)
 
-    app = make_app(engines)
+    app = make_app(engines, upstreams=upstreams)
     if principal is not None:
         # The last one is the nearest to the route.
         app.middlewares.append(taken_for)
