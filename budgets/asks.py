@@ -59,6 +59,8 @@ class Ask:
     stream: bool = False
     # The request turns reasoning on, so a small output limit buys an empty answer.
     reasoning: bool = False
+    # Web searches that the model makes in any case, each billed as a call is.
+    searches: int = 0
     # The dearest caching that is asked for: `None`, `5m` or `1h`.
     cache_write: str | None = None
     service_tier: str | None = None

@@ -261,14 +261,12 @@ class Metering:
             UnreadableReplyError: its usage cannot be trusted: `broken_off` says what to write.
         """
         reported = self.reported()
-        usage = reported.usage
-        if usage is None and self._thinks_unseen():
+        told = reported.usage is not None and not reported.leaves_out_answer
+        if not told and self._thinks_unseen():
             error = UnreadableReplyError(f"{self.request.provider.id} did not say what the answer used")
             return Doubt(error.message, error)
-        if usage is None or not reported.finished:
-            usage = self._estimated(reported)
         try:
-            return Settle(self._priced(usage, reported))
+            return Settle(self._priced(reported))
         except UnknownPriceError as error:
             return Doubt(error.message, error)
 
@@ -278,10 +276,7 @@ class Metering:
             reported = self.reported()
             if self._plain is None and (self._thinks_unseen() or _told_nothing(reported)):
                 return Doubt(why)
-            usage = reported.usage
-            if usage is None or not reported.finished:
-                usage = self._estimated(reported)
-            return Settle(self._priced(usage, reported))
+            return Settle(self._priced(reported))
         except (UnknownPriceError, UnreadableReplyError):
             return Doubt(why)
 
@@ -315,7 +310,10 @@ class Metering:
             told = {"input": self.quote.input_tokens}
         return Usage.of(how=f"estimated:{count.how}", **{**told, "output": output})
 
-    def _priced(self, usage: Usage, reported: Reported) -> Charge:
+    def _priced(self, reported: Reported) -> Charge:
+        usage = reported.usage
+        if usage is None or not reported.finished or reported.leaves_out_answer:
+            usage = self._estimated(reported)
         return priced(
             self._desk,
             replace(reported, usage=usage, region=reported.region or self.ask.region),
@@ -388,11 +386,17 @@ def priced(
 
     Raises:
         UnknownPriceError: a model, a unit or the service tier has no price. Nothing is left out.
-        UnreadableReplyError: the reply has no usage.
+        UnreadableReplyError: the reply has no usage, or one that leaves its answer out.
     """
     if reported.usage is None:
         raise UnreadableReplyError(
             "the reply has no usage block",
+            hint="charge token counts or an amount instead",
+            model=reported.model,
+        )
+    if reported.leaves_out_answer:
+        raise UnreadableReplyError(
+            "the reply has an answer, and its usage says that nothing was written",
             hint="charge token counts or an amount instead",
             model=reported.model,
         )

@@ -288,6 +288,8 @@ def _read_usage(block: Mapping[str, Any]) -> tuple[Usage | None, tuple[tuple[str
             field = f"usage.iterations[{number}]"
             if not isinstance(found, Mapping):
                 raise reading.unreadable(field, "is not an object")
+            if all(found.get(name) is None for name in ("input_tokens", "output_tokens")):
+                raise reading.unreadable(field, "has no counts")
             sums = own
             if found.get("type") == "advisor_message":
                 adviser = reading.text_or_none(found.get("model"))

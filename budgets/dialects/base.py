@@ -47,6 +47,15 @@ class Reported:
     # What other models used inside this call, by their names: they have prices of their own and are not
     # in `usage` (Anthropic's advisor tool).
     others: tuple[tuple[str, Usage], ...] = ()
+    # What `text` says is a guardrail's, in the place of the model, which wrote nothing.
+    guarded: bool = False
+
+    @property
+    def leaves_out_answer(self) -> bool:
+        """The usage says that nothing was written, and an answer is there: it is not what is billed."""
+        if self.usage is None or self.guarded or self.billed_picos is not None:
+            return False
+        return not self.usage.output_tokens and bool(self.text or self.aside)
 
 
 class StreamReader(Protocol):

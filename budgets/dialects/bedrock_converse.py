@@ -104,7 +104,7 @@ class BedrockConverse:
         message = output.get("message") if isinstance(output, Mapping) else None
         for block in reading.objects_in(message.get("content") if isinstance(message, Mapping) else None):
             written.add(block)
-        return reported(body, written, finished=True)
+        return reported(body, written, finished=True, stopped=body.get("stopReason"))
 
     def read_stream(self) -> BedrockConverseStream:
         """A reader for one stream."""
@@ -146,7 +146,10 @@ class BedrockConverseStream:
             raise reading.unreadable("stream", self._frames.damage)
         if self._broken and not self._events.metadata:
             raise reading.unreadable("stream", "has a piece that is not JSON, and no usage")
-        return reported(self._events.metadata, self._events.written, finished=bool(self._events.metadata))
+        events = self._events
+        return reported(
+            events.metadata, events.written, finished=bool(events.metadata), stopped=events.stopped
+        )
 
 
 class ConverseEvents:
@@ -155,11 +158,15 @@ class ConverseEvents:
     def __init__(self) -> None:
         self.written = Written()
         self.metadata: Mapping[str, Any] = {}
+        # Why the answer ended.
+        self.stopped: Any = None
 
     def take(self, kind: str, event: Mapping[str, Any]) -> str:
         """Take one event; give back its answer text."""
         if kind == "metadata":
             self.metadata = event
+        elif kind == "messageStop":
+            self.stopped = event.get("stopReason")
         elif kind in ("contentBlockDelta", "contentBlockStart"):
             block = event.get("delta") or event.get("start")
             if isinstance(block, Mapping):
@@ -211,8 +218,8 @@ def from_address(pattern: re.Pattern[str], path: str, body: Mapping[str, Any]) -
     return request
 
 
-def reported(reply: Mapping[str, Any], written: Written, *, finished: bool) -> Reported:
-    """What a reply, or the metadata of a stream, reports."""
+def reported(reply: Mapping[str, Any], written: Written, *, finished: bool, stopped: Any) -> Reported:
+    """What a reply, or the metadata of a stream, reports; *stopped* is why the answer ended."""
     tier = reading.text_or_none(_inner(reply, "serviceTier").get("type"))
     # Faster hardware has prices of its own, as a tier has.
     # https://docs.aws.amazon.com/bedrock/latest/userguide/latency-optimized-inference.html
@@ -225,6 +232,8 @@ def reported(reply: Mapping[str, Any], written: Written, *, finished: bool) -> R
         finished=finished,
         text="".join(written.answer),
         aside="".join(written.aside),
+        # https://docs.aws.amazon.com/bedrock/latest/userguide/guardrails-how.html
+        guarded=stopped == "guardrail_intervened",
     )
 
 

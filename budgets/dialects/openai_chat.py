@@ -14,9 +14,10 @@ from typing import Any
 from budgets.asks import Ask
 from budgets.dialects import reading
 from budgets.dialects.base import NO_HEADERS, Reported, Sent
-from budgets.dialects.openai_chat_request import LIMITS, own_limits, read_request
+from budgets.dialects.openai_chat_request import LIMITS, own_limits, read_request, searches
 from budgets.dialects.openai_usage import read_bill, read_usage
 from budgets.dialects.sse import SseSplitter
+from budgets.usage import Usage
 
 # OpenAI's own reasoning models refuse `max_tokens`; most copies know nothing else.
 # https://platform.openai.com/docs/api-reference/chat/create#chat-create-max_tokens
@@ -124,7 +125,7 @@ class OpenAIChat:
             written.add(choice.get("message"))
         return Reported(
             model=reading.text_or_none(body.get("model")),
-            usage=read_usage(body.get("usage")),
+            usage=_with_searches(read_usage(body.get("usage")), body.get("model")),
             billed_picos=read_bill(body.get("usage")),
             reply_id=reading.text_or_none(body.get("id")),
             service_tier=reading.text_or_none(body.get("service_tier")),
@@ -190,7 +191,7 @@ class OpenAIChatStream:
             raise reading.unreadable("stream", "has a piece that is not JSON, and no usage")
         return Reported(
             model=self._names.get("model"),
-            usage=read_usage(self._usage),
+            usage=_with_searches(read_usage(self._usage), self._names.get("model")),
             billed_picos=read_bill(self._usage),
             reply_id=self._names.get("id"),
             service_tier=self._names.get("service_tier"),
@@ -198,6 +199,14 @@ class OpenAIChatStream:
             text="".join(self._written.answer),
             aside="".join(self._written.aside),
         )
+
+
+def _with_searches(usage: Usage | None, model: Any) -> Usage | None:
+    """The usage with the searches that its model makes for every answer: no field counts them."""
+    made = searches(model) if isinstance(model, str) else 0
+    if usage is None or not made:
+        return usage
+    return reading.usage_of({**dict(usage.counts), "web_searches": made})
 
 
 class _Written:

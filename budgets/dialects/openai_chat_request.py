@@ -27,6 +27,10 @@ _REASONS = re.compile(
     r")"
 )
 
+# OpenAI's models that search the web before every answer. A search is billed and not reported.
+# https://platform.openai.com/docs/guides/tools-web-search?api-mode=chat
+_SEARCHES = re.compile(r"(?:gpt-4o(?:-mini)?-search-preview|gpt-5-search-api)(?:-\d{4}-\d{2}-\d{2})?")
+
 # Parts whose tokens depend on what they show, not on how long they are.
 _PARTS = {
     "input_audio": "audio",
@@ -63,6 +67,7 @@ def read_request(body: Mapping[str, Any]) -> Ask:
         answers=reading.whole_number_at(body, "n", least=1) or 1,
         stream=reading.flag_at(body, "stream"),
         reasoning=_reasons(body, model),
+        searches=searches(model),
         service_tier=reading.text_at(body, "service_tier"),
     )
 
@@ -79,6 +84,11 @@ def own_limits(body: Mapping[str, Any]) -> dict[str, int]:
 def reasons_by_name(model: str) -> bool:
     """Whether *model* is known to reason without being asked to."""
     return _REASONS.match(model.rpartition("/")[2]) is not None
+
+
+def searches(model: str) -> int:
+    """How many web searches *model* makes for every answer, whatever is asked: 1 or none."""
+    return int(_SEARCHES.fullmatch(model) is not None)
 
 
 def _reasons(body: Mapping[str, Any], model: str) -> bool:
@@ -201,7 +211,7 @@ def _add_tools(body: Mapping[str, Any], inputs: _Inputs) -> None:
 def _add_unbounded(body: Mapping[str, Any], model: str, inputs: _Inputs) -> None:
     reasons = {
         # https://platform.openai.com/docs/guides/tools-web-search
-        "a web search": body.get("web_search_options") is not None or "-search-preview" in model,
+        "a web search": body.get("web_search_options") is not None or bool(searches(model)),
         # Rejected tokens of a prediction are billed as output on top of the answer.
         # https://platform.openai.com/docs/guides/predicted-outputs
         "a predicted output": body.get("prediction") is not None,

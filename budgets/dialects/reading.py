@@ -233,7 +233,19 @@ def refuse_for_vectors(**options: Any) -> None:
 
 def unreadable(field: str, problem: str) -> UnreadableReplyError:
     """The error for a reply whose usage *field* cannot be trusted."""
-    return UnreadableReplyError(f"the provider's {field} {problem}", field=field)
+    return UnreadableReplyError(
+        f"the provider's {field} {problem}", hint="charge token counts or an amount instead", field=field
+    )
+
+
+def _as_sent(value: Any) -> str:
+    """What stands in the place of a number, for a message."""
+    if isinstance(value, str):
+        return shown(value)
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        # Python does not write out the longest numbers.
+        return f"above {MOST_COUNT:,}" if value > MOST_COUNT else str(max(value, -MOST_COUNT))[:40]
+    return "no number"
 
 
 def count_at(block: Mapping[str, Any], key: str, field: str) -> int | None:
@@ -247,7 +259,7 @@ def count_at(block: Mapping[str, Any], key: str, field: str) -> int | None:
     if value is None:
         return None
     if type(value) is not int or not 0 <= value <= MOST_COUNT:
-        raise unreadable(field, f"is {shown(repr(value))}, not a count")
+        raise unreadable(field, f"is {_as_sent(value)}, not a count")
     return value
 
 
@@ -272,7 +284,7 @@ def picos_at(block: Mapping[str, Any], key: str, field: str) -> Picos | None:
     if type(value) is int:
         value = Decimal(value)
     if not isinstance(value, Decimal) or not value.is_finite() or not 0 <= value <= _MOST_USD:
-        raise unreadable(field, f"is {shown(repr(block[key]))}, not an amount")
+        raise unreadable(field, f"is {_as_sent(block[key])}, not an amount")
     exponent = value.as_tuple().exponent
     if isinstance(exponent, int) and exponent < -_MOST_DECIMALS:
         raise unreadable(field, "is an amount with more decimals than money has")

@@ -61,6 +61,8 @@ def quote(
     fees = {prices.row("requests", most_input): 1}
     if ask.images and prices.bills_itself("input_images"):
         fees[prices.row("input_images", most_input)] = len(ask.images)
+    if ask.searches:
+        fees[prices.row("web_searches", most_input)] = ask.searches
     limit, limited_by = _output_limit(ask, prices, default_output_tokens)
     writing = dearest_output(prices, most_input) if limit else None
     reasons = ask.reasoning or prices.reasoning

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from fractions import Fraction
 from functools import cache, cached_property
@@ -20,9 +20,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from budgets.clock import aware_utc
 from budgets.errors import ConfigError, UnknownPriceError
 from budgets.money import shown
-from budgets.prices.names import MAKERS, provider_id, split_provider, stems, whole_names
+from budgets.prices.names import (
+    FREE,
+    MAKERS,
+    costs_nothing,
+    provider_id,
+    split_provider,
+    stems,
+    whole_names,
+    without_route,
+)
 from budgets.prices.sheets import WEEKDAYS, Sheet, choose, day, end_of, moment, read_rows
-from budgets.pricing import STANDARD, ModelPrices, Price, unknown_model
+from budgets.pricing import STANDARD, ModelPrices, Picos, Price, unknown_model
 
 if TYPE_CHECKING:
     from budgets.prices.discounts import Discount
@@ -31,6 +40,12 @@ PATH = Path(__file__).with_name("prices.jsonl")
 
 # Names come from whoever calls, so what is kept is bounded.
 _MOST_KEPT = 2048
+
+# Of the sellers of one model so many are named in a message.
+_MOST_NAMED = 5
+
+_NOTHING: tuple[tuple[int, Picos], ...] = ((0, 0),)
+_FREE = Sheet((("input", _NOTHING), ("output", _NOTHING)))
 
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
@@ -243,9 +258,11 @@ class BundledBook:
             raise unknown_model(model, self.nearest(model))
         if any(each.sheets != found[0].sheets for each in found):
             sellers = [f"{each.provider}/{each.model}" for each in found]
+            more = len(sellers) - _MOST_NAMED
             raise UnknownPriceError(
                 f"{shown(model)} is sold by several, each at prices of its own",
-                hint=f"say by whom: {', '.join(sellers)}",
+                hint=f"say by whom: {', '.join(sellers[:_MOST_NAMED])}"
+                + (f", or one of {more} more in `budget prices list --search {model}`" if more > 0 else ""),
                 model=model,
                 nearest=sellers,
             )
@@ -262,10 +279,19 @@ class BundledBook:
 
     def _sold_by(self, seller: str, name: str) -> tuple[Known, ...]:
         """The model of one provider that has the name itself, or that id, or else its longest stem."""
-        for key in itertools.chain(whole_names(name), stems(name)):
-            if found := tuple(each for each in self._lines(key) if each.provider == seller):
-                return found
+        for form in dict.fromkeys((name, without_route(seller, name))):
+            for key in itertools.chain(whole_names(form), stems(form)):
+                if found := tuple(each for each in self._lines(key) if each.provider == seller):
+                    return found
+        if costs_nothing(seller, name):
+            return (self._free(seller, name),)
         return ()
+
+    def _free(self, seller: str, name: str) -> Known:
+        """The variant of a model that costs nothing; what it can read and write is its model's."""
+        model = self._sold_by(seller, name.removesuffix(FREE))
+        known = model[0] if len(model) == 1 else Known(seller, name, frozenset(), (), None, None, False)
+        return replace(known, model=name, sheets=(_FREE,), tiers=(), also=(), uplift=(), page=None)
 
     def _sold_by_any(self, name: str) -> tuple[Known, ...]:
         """

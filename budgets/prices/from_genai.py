@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from budgets.prices.cleaning import Usd, text
-from budgets.prices.names import ANY_MARK, DATED, MAKERS
+from budgets.prices.names import ANY_MARK, DATED, MAKERS, stems
 from budgets.prices.sheets import WEEKDAYS
 from budgets.usage import UNITS, priced_for
 
@@ -72,6 +72,12 @@ _CUT = {
 }
 
 
+# How the package begins an id of AWS that stands for all regions, and how names there begin.
+# https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html
+_REGIONAL = "regional."
+_REGIONS = ("", "us.", "eu.", "apac.", "us-gov.")
+
+
 def _names(clause: Any) -> Iterator[str]:
     """A match rule as exact names and stems. Never wider, save for which date follows."""
     kind = type(clause).__name__
@@ -128,6 +134,8 @@ def _all_names(provider: str, model: Any) -> list[str]:
     names = set(_names(model.match))
     if provider in MAKERS:
         names.add(model.id.lower())
+    if provider == "aws":
+        names |= {name for name in _at_bedrock(model) if names.isdisjoint((name, *stems(name)))}
     # The provider's own prefix is understood in front of every name, so it is not carried. OpenRouter's are
     # names of its own.
     if provider != "openrouter":
@@ -135,6 +143,20 @@ def _all_names(provider: str, model: Any) -> list[str]:
         names = {name for name in names if name == model.id.lower() or not re.match(marks, name)}
     # A rule for the end of a name may begin with the slash before it.
     return sorted({name.removeprefix("/") for name in names})
+
+
+def _at_bedrock(model: Any) -> Iterator[str]:
+    """
+    The names that requests have for a model of AWS.
+
+    The package's id is one, but for the word `regional` in it; then a rule that "contains" the model's name
+    means it behind any region.
+    """
+    name = model.id.lower().removeprefix(_REGIONAL)
+    if name == model.id.lower():
+        yield name
+    elif type(model.match).__name__ == "ClauseContains":
+        yield from (region + name for region in _REGIONS)
 
 
 def _usd(prices: Any) -> Usd:

@@ -65,6 +65,17 @@ _MARK = re.compile(
 )
 _COMPACT_DATE = re.compile(r"-(20[0-9]{2})([01][0-9])([0-3][0-9])$")
 
+# arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-sonnet-4-20250514-v1:0; other
+# resources have ids that do not say which model they are.
+# https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html
+_BEDROCK_RESOURCE = re.compile(
+    r"arn:aws[a-z-]*:bedrock:[a-z0-9-]+:[0-9]*:(?:inference-profile|foundation-model)$"
+)
+_BEDROCK_ROUTE = re.compile(r"^(?:converse|invoke)/")
+
+# The end of the name of a variant that costs nothing, at OpenRouter.
+FREE = ":free"
+
 # How stems are marked in the data file: a date may follow, or any snapshot mark.
 DATED = "@"
 ANY_MARK = "^"
@@ -77,9 +88,31 @@ def provider_id(name: str) -> str:
 
 
 def split_provider(name: str) -> tuple[str | None, str]:
-    """`openai/gpt-4o` -> `("openai", "gpt-4o")`; a name without a slash has no provider in it."""
+    """
+    `openai/gpt-4o` -> `("openai", "gpt-4o")`; a name without a slash has no provider in it.
+
+    At AWS a model may be named by its resource.
+    """
     prefix, slash, rest = name.partition("/")
-    return (provider_id(prefix), rest) if slash and rest else (None, name)
+    if not (slash and rest):
+        return None, name
+    if _BEDROCK_RESOURCE.match(prefix):
+        return "aws", rest
+    return provider_id(prefix), rest
+
+
+def costs_nothing(seller: str, name: str) -> bool:
+    """
+    Whether the name says that it is a variant of a model that costs nothing, where a seller has such names.
+
+    https://openrouter.ai/docs/guides/routing/model-variants/free
+    """
+    return seller == "openrouter" and name.endswith(FREE)
+
+
+def without_route(seller: str, name: str) -> str:
+    """The name without the API that routers take to AWS: `converse/amazon.nova-pro-v1:0`."""
+    return _BEDROCK_ROUTE.sub("", name) if seller == "aws" else name
 
 
 def whole_names(name: str) -> Iterator[str]:

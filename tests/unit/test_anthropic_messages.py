@@ -150,6 +150,7 @@ def test_a_count_that_is_none_is_refused_by_name(field: str, value: Any) -> None
         ({"server_tool_use": 3}, "usage.server_tool_use"),
         ({"iterations": 3}, "usage.iterations"),
         ({"iterations": [3]}, "usage.iterations[0]"),
+        ({"iterations": [{}]}, "usage.iterations[0]"),
         ({"iterations": [{"output_tokens": "3"}]}, "usage.iterations[0].output_tokens"),
         ({"iterations": [ADVICE | {"model": None}]}, "usage.iterations[0].model"),
         ({"iterations": [{"input_tokens": 10**12}, {"input_tokens": 1}]}, "usage"),

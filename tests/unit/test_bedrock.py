@@ -116,6 +116,27 @@ def test_a_converse_stream_is_read_in_pieces_of_any_size(size: int) -> None:
     assert reported.service_tier == "flex"
 
 
+@pytest.mark.parametrize(("stopped", "left_out"), [("guardrail_intervened", False), ("end_turn", True)])
+def test_only_a_guardrails_words_cost_nothing(stopped: str, left_out: bool) -> None:
+    nothing = {"inputTokens": 0, "outputTokens": 0}
+    plain = CONVERSE.read_reply(
+        {
+            "output": {"message": {"content": [{"text": "I cannot say."}]}},
+            "stopReason": stopped,
+            "usage": nothing,
+        }
+    )
+    stream = _read(
+        CONVERSE,
+        event("contentBlockDelta", {"delta": {"text": "I cannot say."}, "contentBlockIndex": 0})
+        + event("messageStop", {"stopReason": stopped})
+        + event("metadata", {"usage": nothing}),
+    )
+    for reported in (plain, stream):
+        assert reported.text == "I cannot say."
+        assert reported.leaves_out_answer is left_out
+
+
 def test_a_damaged_stream_is_an_error_not_a_guess() -> None:
     data = bytearray(STREAM)
     data[-1] ^= 1

@@ -226,6 +226,29 @@ def test_an_answer_without_usage_is_charged_at_our_own_count(
     assert outcome.receipt.nanos > 0
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param({"prompt_tokens": 7, "completion_tokens": 0}, id="zero"),
+        pytest.param({"prompt_tokens": 7}, id="missing"),
+        pytest.param({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, id="all zero"),
+    ],
+)
+def test_an_answer_that_usage_leaves_out_is_charged_at_our_own_count(
+    engine: Engine, body: dict[str, int]
+) -> None:
+    message = {"role": "assistant", "content": "Rivers run to the sea."}
+    reply = {"model": "gpt-4o-mini", "choices": [{"message": message}], "usage": body}
+    charge = asyncio.run(
+        calls.complete(engine, Babble(json.dumps(reply).encode()), request_of("openai", "gpt-4o-mini"))
+    ).receipt.entry
+    used = charge.detail["usage"]
+    assert used["how"].startswith("estimated:")
+    assert used["output"] > 0
+    # What was told of the input stays; where nothing was, it is the quote's.
+    assert used["input"] == (body["prompt_tokens"] or used["input"]) > 0
+
+
 class Babble:
     """Answers 200 with something that is no reply."""
 

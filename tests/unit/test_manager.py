@@ -85,11 +85,11 @@ def test_without_a_duration_there_is_no_date(manager: BudgetManager) -> None:
 def test_the_exact_amount_is_one_attribute_away(manager: BudgetManager) -> None:
     manager.create_budget(10, "ann")
     for _ in range(10):
-        manager.update_cost("ann", completion_obj=reply(1, 0))
+        manager.update_cost("ann", completion_obj=reply(1, 1))
     cost = manager.get_current_cost("ann")
-    assert (cost.nanos, cost.exact) == (1_500, "0.0000015")
+    assert (cost.nanos, cost.exact) == (7_500, "0.0000075")
     again = pickle.loads(pickle.dumps(cost))
-    assert (again, again.nanos) == (cost, 1_500)
+    assert (again, again.nanos) == (cost, 7_500)
 
 
 def test_ten_tenths_are_one(manager: BudgetManager) -> None:

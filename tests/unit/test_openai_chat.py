@@ -231,6 +231,30 @@ def test_of_several_usage_blocks_the_last_one_holds() -> None:
     assert dict(usage) == {"input": 5, "output": 3}
 
 
+@pytest.mark.parametrize(
+    ("model", "made"),
+    [
+        ("gpt-4o-search-preview", 1),
+        ("gpt-4o-mini-search-preview-2025-03-11", 1),
+        ("gpt-5-search-api-2025-10-14", 1),
+        ("gpt-4o", 0),
+        # Whoever sells it on bills as they like.
+        ("openai/gpt-4o-search-preview", 0),
+    ],
+)
+def test_a_model_that_always_searches_is_billed_for_its_search(model: str, made: int) -> None:
+    usage = {"prompt_tokens": 7, "completion_tokens": 5}
+    plain = DIALECT.read_reply({"model": model, "choices": [], "usage": usage})
+    reader = DIALECT.read_stream()
+    chunk = {"model": model, "choices": [], "usage": usage}
+    reader.feed(f"data: {json.dumps(chunk)}\n\ndata: [DONE]\n\n".encode())
+    for reported in (plain, reader.reported()):
+        assert reported.usage is not None
+        assert reported.usage["web_searches"] == made
+    request = {"model": model, "messages": [{"role": "user", "content": "news?"}]}
+    assert DIALECT.read_request(request).searches == made
+
+
 def test_groq_puts_the_usage_of_a_stream_elsewhere() -> None:
     reader = DIALECT.read_stream()
     usage = {"prompt_tokens": 304, "completion_tokens": 49, "prompt_time": 0.0146}

@@ -357,6 +357,17 @@ def test_a_naive_moment_is_refused(book: PriceBook) -> None:
         ("openrouter/openai/gpt-4o", "openrouter/openai/gpt-4o"),
         ("fireworks_ai/accounts/fireworks/models/kimi-k3", "fireworks/kimi-k3"),
         ("fireworks/kimi-k3", "fireworks/kimi-k3"),
+        # Where the first source says "contains", the name is known behind every region.
+        (
+            "bedrock/eu.anthropic.claude-3-haiku-20240307-v1:0",
+            "aws/regional.anthropic.claude-3-haiku-20240307-v1:0",
+        ),
+        ("openai.gpt-oss-120b-1:0", "aws/openai.gpt-oss-120b-1:0"),
+        ("bedrock/converse/us.amazon.nova-lite-v1:0", "aws/us.amazon.nova-lite-v1:0"),
+        (
+            "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-lite-v1:0",
+            "aws/us.amazon.nova-lite-v1:0",
+        ),
     ],
 )
 def test_a_name_finds_its_model(book: PriceBook, asked: str, full: str) -> None:
@@ -400,6 +411,8 @@ def test_a_provider_restricts_the_search(book: PriceBook) -> None:
         "gemini-2.5-pro-preview-tts-9",
         "claude-opus-4-5-5",
         "us-antarctica.anthropic.claude-sonnet-4-5",
+        "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/0a1b2c",
+        "converse/gpt-4o",
         "sample_spec",
         '"',
     ],
@@ -438,6 +451,24 @@ def test_a_name_at_several_hosts_must_be_qualified(book: PriceBook) -> None:
     assert "groq/openai/gpt-oss-120b" in caught.value.values["nearest"]
     assert caught.value.hint is not None
     assert "say by whom" in caught.value.hint
+    assert "`budget prices list --search openai/gpt-oss-120b`" in caught.value.hint
+    assert len(caught.value.hint) < 300 < len(str(caught.value.values["nearest"]))
+
+
+@pytest.mark.parametrize("asked", ["deepseek/deepseek-r1:free", "somebody/heard-of-by-nobody:free"])
+def test_openrouters_free_variants_cost_nothing(book: PriceBook, asked: str) -> None:
+    found = book.find(f"openrouter/{asked}", at=NOON)
+    assert (found.provider, found.model) == ("openrouter", asked)
+    assert cost(Usage.of(input=1000, cached_input=9, output=5, reasoning=3), found).nanos == 0
+    with pytest.raises(UnknownPriceError):
+        # A plugin's search is billed all the same.
+        cost(Usage.of(web_searches=1), found)
+
+
+def test_free_is_a_word_of_openrouter_alone(book: PriceBook) -> None:
+    for asked in ("gpt-4o:free", "openai/gpt-4o:free", "groq/llama-3.1-8b-instant:free"):
+        with pytest.raises(UnknownPriceError):
+            book.find(asked, at=NOON)
 
 
 def test_what_is_known_besides_prices(book: PriceBook) -> None:
