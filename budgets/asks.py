@@ -38,6 +38,10 @@ class Ask:
     # Schemas that the answer has to fit, each as compact JSON.
     schemas: tuple[str, ...] = field(default=(), repr=False)
     images: tuple[Image, ...] = ()
+    # What may be read, and what may be written, besides text and the pictures above, where it has prices of
+    # its own: `audio`, `image`, `video`.
+    media: tuple[str, ...] = ()
+    answer_media: tuple[str, ...] = ()
     # Tool calls of earlier turns, each with its result. Their texts are among `texts`.
     calls: int = 0
     # Results of calls that were made at once, which some vendors write anew as JSON. Also among `texts`.

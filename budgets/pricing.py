@@ -10,7 +10,7 @@ A cost is summed exactly and rounded once, up, to a nano.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from fractions import Fraction
@@ -468,19 +468,19 @@ def cost(usage: Usage, prices: ModelPrices) -> Cost:
 
 
 def dearest_input(
-    prices: ModelPrices, input_tokens: int, cache_write: str | None, *, images: bool = False
+    prices: ModelPrices, input_tokens: int, cache_write: str | None, *, media: Iterable[str] = ()
 ) -> Price:
     """
     The dearest row that can bill an input token of a call with up to *input_tokens*.
 
-    *cache_write* is the dearest caching that the request asks for: `None`, `5m` or `1h`. With *images*
-    pictures are among what is read, which some models bill higher.
+    *cache_write* is the dearest caching that the request asks for: `None`, `5m` or `1h`. *media* (`audio`,
+    `image`, `video`) are among what is read, which some models bill higher.
 
     Raises:
         UnknownPriceError: a rate that the request permits is not known.
         InvalidValueError: *cache_write* is something else.
     """
-    permitted = (*_permitted_input(prices, cache_write), *(["input_image"] if images else []))
+    permitted = (*_permitted_input(prices, cache_write), *_billed_apart(prices, "input", media))
     return max((prices.dearest(unit, input_tokens) for unit in permitted), key=_picos)
 
 
@@ -496,9 +496,19 @@ def _permitted_input(prices: ModelPrices, cache_write: str | None) -> Iterator[s
         yield "cache_write_1h"
 
 
-def dearest_output(prices: ModelPrices, input_tokens: int) -> Price:
-    """The dearest row for a token of answer or reasoning, at any step up to the input's. Raises as `cost`."""
-    return max((prices.dearest(unit, input_tokens) for unit in ("output", "reasoning")), key=_picos)
+def dearest_output(prices: ModelPrices, input_tokens: int, *, media: Iterable[str] = ()) -> Price:
+    """
+    The dearest row for a token of answer or reasoning, at any step up to the input's. Raises as `cost`.
+
+    *media* (`audio`, `image`, `video`) may be in the answer, beside its text.
+    """
+    permitted = ("output", "reasoning", *_billed_apart(prices, "output", media))
+    return max((prices.dearest(unit, input_tokens) for unit in permitted), key=_picos)
+
+
+def _billed_apart(prices: ModelPrices, way: str, media: Iterable[str]) -> Iterator[str]:
+    """The units of those *media* that have prices of their own."""
+    return (unit for kind in media if prices.bills_itself(unit := f"{way}_{kind}"))
 
 
 def _picos(row: Price) -> Picos:

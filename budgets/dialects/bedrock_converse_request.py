@@ -17,6 +17,8 @@ _LIMITS = ("maxTokens", "max_new_tokens")
 
 # Blocks whose tokens depend on what they show, not on how long they are.
 _BLOCKS = {"audio": "audio", "video": "a video", "document": "a document"}
+# What of them may be billed at prices of its own. A video has sound.
+_MEDIA = {"audio": ("audio",), "video": ("audio", "video")}
 
 
 def read_request(body: Mapping[str, Any], *, dialect: str) -> Ask:
@@ -132,6 +134,7 @@ class _Inputs(Inputs):
                 self.images.append(image_of(source.get("bytes")))
             elif kind in _BLOCKS:
                 self.unbounded.append(_BLOCKS[kind])
+                self.media += _MEDIA.get(kind, ())
             elif kind != "type":
                 self.unbounded.append(f"a block of type {shown(kind)}")
 

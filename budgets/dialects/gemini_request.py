@@ -31,6 +31,8 @@ _SERVER_TOOLS = (
 )
 
 _KINDS = {"audio": "audio", "video": "a video"}
+# What of them may be billed at prices of its own. A video has sound; a file may be either.
+_MEDIA = {"audio": ("audio",), "video": ("audio", "video")}
 
 
 def key_in(body: Mapping[str, Any], name: str) -> str:
@@ -165,9 +167,11 @@ class _Inputs(Inputs):
                 self.images.append(image_of(data.get("data"), _resolution(part) or self.detail))
             else:
                 self.unbounded.append(_KINDS.get(kind, "a file"))
+                self.media += _MEDIA.get(kind, ())
             known = True
         if key_in(part, "fileData") in part:
             self.unbounded.append("a file by reference")
+            self.media += _MEDIA["video"]
             known = True
         if not known:
             self.unbounded.append(f"a part of type {shown(next(iter(part), 'none'))}")
@@ -200,6 +204,8 @@ def _add_unbounded(body: Mapping[str, Any], config: Mapping[str, Any], name: str
         if (found := config.get(key_in(config, schema))) is not None:
             inputs.schemas.append(reading.compact_json(found))
     key = key_in(config, "responseModalities")
-    for modality in reading.list_at(config, key, f"{name}.{key}"):
-        if str(modality).upper() != "TEXT":
-            inputs.unbounded.append(f"an answer as {shown(str(modality).lower())}")
+    # Models that make pictures do so unless they are asked for text alone.
+    # https://ai.google.dev/gemini-api/docs/image-generation
+    modalities = [str(each).lower() for each in reading.list_at(config, key, f"{name}.{key}")]
+    inputs.answer_media += modalities or ["image"]
+    inputs.unbounded += [f"an answer as {shown(each)}" for each in modalities if each != "text"]

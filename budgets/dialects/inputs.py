@@ -17,6 +17,8 @@ class Inputs:
         self.schemas: list[str] = []
         self.images: list[Image] = []
         self.unbounded: list[str] = []
+        self.media: list[str] = []
+        self.answer_media: list[str] = []
         self.must_call = False
         self.calls = 0
         self.together: list[str] = []
@@ -66,6 +68,8 @@ class Inputs:
             must_call=self.must_call,
             schemas=tuple(self.schemas),
             images=tuple(self.images),
+            media=tuple(dict.fromkeys(self.media)),
+            answer_media=tuple(dict.fromkeys(self.answer_media)),
             calls=self.calls,
             together=tuple(self.together),
             thoughts=tuple(self._earlier_thoughts),

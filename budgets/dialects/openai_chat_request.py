@@ -38,6 +38,8 @@ _PARTS = {
     "video_url": "a video",
     "document_url": "a document",  # https://docs.mistral.ai/capabilities/document_ai/document_qna/
 }
+# What of them may be billed at prices of its own. A video has sound.
+_MEDIA = {"input_audio": ("audio",), "video_url": ("audio", "video")}
 
 
 def read_request(body: Mapping[str, Any]) -> Ask:
@@ -123,6 +125,7 @@ class _Inputs(Inputs):
         self._add_call(message, "function_call", field)
         if message.get("audio") is not None:
             self.unbounded.append("an earlier audio answer")
+            self.media.append("audio")
 
     def _add_call(self, call: Mapping[str, Any], key: str, field: str) -> None:
         function = reading.object_at(call, key, f"{field}.{key}")
@@ -154,6 +157,7 @@ class _Inputs(Inputs):
             self._add_image(part)
         elif kind in _PARTS:
             self.unbounded.append(_PARTS[kind])
+            self.media += _MEDIA.get(kind, ())
         else:
             self.unbounded.append(f"a part of type {shown(str(kind))}")
         # OpenRouter hands caching marks on to the vendors that want them.
@@ -226,3 +230,4 @@ def _add_unbounded(body: Mapping[str, Any], model: str, inputs: _Inputs) -> None
     for modality in reading.list_at(body, "modalities"):
         if modality != "text":
             inputs.unbounded.append(f"an answer as {shown(str(modality))}")
+            inputs.answer_media.append(str(modality))

@@ -175,6 +175,8 @@ class _Inputs(Inputs):
             self.images.append(image_at(part.get("image_url"), part.get("detail")))
         elif kind in _PARTS:
             self.unbounded.append(_PARTS[kind])
+            if kind == "input_audio":
+                self.media.append("audio")
         else:
             # A shell's output, for one, has no type and stands there whole.
             self.add_json(part) if kind is None else self.unbounded.append(f"a part of type {shown(kind)}")

@@ -57,14 +57,15 @@ def quote(
     unbounded = (*ask.unbounded, *(each for each in count.uncounted if each not in ask.unbounded))
     most_input = _context_window(prices, unbounded, count.most) if unbounded else count.most
     most_how = "bound:context window" if unbounded else count.most_how
-    reading = dearest_input(prices, most_input, ask.cache_write, images=bool(ask.images))
+    media = (*ask.media, "image") if ask.images else ask.media
+    reading = dearest_input(prices, most_input, ask.cache_write, media=media)
     fees = {prices.row("requests", most_input): 1}
     if ask.images and prices.bills_itself("input_images"):
         fees[prices.row("input_images", most_input)] = len(ask.images)
     if ask.searches:
         fees[prices.row("web_searches", most_input)] = ask.searches
     limit, limited_by = _output_limit(ask, prices, default_output_tokens)
-    writing = dearest_output(prices, most_input) if limit else None
+    writing = dearest_output(prices, most_input, media=ask.answer_media) if limit else None
     reasons = ask.reasoning or prices.reasoning
     return Quote(
         model=prices.model,

@@ -209,9 +209,17 @@ def test_the_most_for_input_holds_a_write_fee_that_comes_without_asking() -> Non
 
 def test_the_most_covers_pictures_that_are_billed_higher() -> None:
     dear = prices(input=100, input_image=300)
-    assert dearest_input(dear, 10, None, images=True).picos == 300
+    assert dearest_input(dear, 10, None, media=["image"]).picos == 300
     assert dearest_input(dear, 10, None).picos == 100
-    assert dearest_input(prices(input=100), 10, None, images=True).picos == 100
+    assert dearest_input(prices(input=100), 10, None, media=["image"]).picos == 100
+
+
+def test_the_most_covers_sound_and_pictures_in_the_answer() -> None:
+    dear = prices(input=100, output=200, output_audio=900, output_image=700)
+    assert dearest_output(dear, 10).picos == 200
+    assert dearest_output(dear, 10, media=["text", "image"]).picos == 700
+    assert dearest_output(dear, 10, media=["audio", "image"]).picos == 900
+    assert dearest_output(prices(input=100, output=200), 10, media=["audio", "nonsense"]).picos == 200
 
 
 def test_the_most_for_an_hour_of_cache_without_its_price_is_an_error() -> None:
