@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from budgets.money import Nanos
     from budgets.records import BudgetStatus, Hold, Left, Limit, LimitStatus
 
+# Prices change every few weeks; a book older than this misses some.
+OLD_PRICES_DAYS = 60
+
 # Who set an output limit -> how a person reads it.
 LIMITED_BY = {
     "caller": "set by the request",

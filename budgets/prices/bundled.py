@@ -327,13 +327,6 @@ class BundledBook:
                     yield known
                     at = end
 
-    def newest_day(self, today: date) -> date | None:
-        """The latest day, not after *today*, from which a price holds; the file has no other age."""
-        import re
-
-        days = {day(found.decode()) for found in re.findall(rb'"from": "([0-9-]{10})"', self._data)}
-        return max((each for each in days if each is not None and each <= today), default=None)
-
     def nearest(self, model: str) -> list[str]:
         """See `PriceBook.nearest`. Reads all names: for messages only."""
         if model not in self._nearest:

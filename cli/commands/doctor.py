@@ -11,6 +11,7 @@ from ..exits import DONE, FAILED
 from ..harmless import shown_name
 from ..results import Result
 from ..session import Session
+from ..words import OLD_PRICES_DAYS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,9 +25,6 @@ EXAMPLES = """
 budget doctor
 budget doctor --json
 """
-
-# A price that is as old as this may well have changed.
-_STALE_DAYS = 180
 
 # A clock that is behind by less than this is one that was set right.
 _SLACK_SECONDS = 5
@@ -88,7 +86,7 @@ def doctor(session: Session) -> Examined:
     found.extend(_guarded("settings", lambda: _settings(session)))
     if found[-1].state != "fail":
         found.extend(_guarded("store", lambda: _store(session)))
-        found.append(_prices(session))
+        found.extend(_guarded("prices", lambda: _prices(session)))
         found.extend(_guarded("own prices", lambda: _own_prices(session)))
     found.append(_keys(session.env.environ))
     found.extend(_guarded("base URLs", lambda: _base_urls(session.env.environ)))
@@ -302,24 +300,22 @@ def _sums(session: Session) -> Finding:
     return Finding("sums", "ok", f"all add up: entries {report.entries:,}, holds {report.holds:,}")
 
 
-def _prices(session: Session) -> Finding:
-    from budgets.prices.bundled import bundled
+def _prices(session: Session) -> Iterator[Finding]:
+    from budgets.prices import list_book
 
-    book, today = bundled(), session.env.clock().date()
-    newest = book.newest_day(today)
-    if newest is None:
-        return Finding(
-            "prices",
-            "warn",
-            f"{book.version}; all its dated prices are of days to come",
-            "is the clock right?",
-        )
-    days = (today - newest).days
-    what = f"{book.version}; its newest dated price is {days:,} days old"
-    if days > _STALE_DAYS:
+    book, today = list_book(session.settings.prices), session.env.clock().date()
+    if book.made is None:
+        yield Finding("prices", "ok", f"{book.version}; its age is unknown")
+        return
+    days = (today - book.made).days
+    what = f"{book.version}; made on {book.made}"
+    if days < 0:
+        yield Finding("prices", "warn", f"{what}, a day to come", "is the clock right?")
+    elif days > OLD_PRICES_DAYS:
         hint = "`budget prices update` looks for newer ones; `budget prices set --help`: your own"
-        return Finding("prices", "warn", what, hint)
-    return Finding("prices", "ok", what)
+        yield Finding("prices", "warn", f"{what}, {days:,} days ago", hint)
+    else:
+        yield Finding("prices", "ok", what)
 
 
 def _own_prices(session: Session) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...exits import DONE, FAILED
 from ...results import Result
 from ...session import Session
+from ...words import OLD_PRICES_DAYS
 from .words import book_in_use
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ EXAMPLES = """
 budget prices check
 budget prices check --json
 """
-
-# Prices change every few weeks; a book older than this misses some.
-_OLD_DAYS = 60
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ class PricesChecked(Result):
 
     def messages(self) -> Iterator[str]:
         """See `Result`."""
-        if self.age_days is not None and self.age_days > _OLD_DAYS:
+        if self.age_days is not None and self.age_days > OLD_PRICES_DAYS:
             yield f"the prices are {self.age_days} days old: `budget prices update` looks for newer ones"
 
 

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from budgets.money import PICOS_PER_USD, exact_usd
 from budgets.usage import priced_for
+
+from ...sums import PER_WORDS
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -48,9 +51,6 @@ def row_document(row: Price) -> dict[str, Any]:
     }
 
 
-_PER_WORDS = {1: "each", 3_600: "hour", 1_000_000: "million"}
-
-
 def price_table(rows: Sequence[dict[str, Any]]) -> Table:
     """Rows of `row_document`; columns that would be empty are left out."""
     from ...tables import Column, Table
@@ -73,7 +73,7 @@ def price_table(rows: Sequence[dict[str, Any]]) -> Table:
                 row["unit"],
                 f"${row['price_usd']}",
                 f"${row.get('you_pay_usd', row['price_usd'])}",
-                _PER_WORDS[row["per"]],
+                PER_WORDS[row["per"]],
                 row["tier"],
                 f"{row['above_input_tokens']:,}",
                 row["from"] or "",
@@ -99,20 +99,9 @@ def dollars(usd: str | None) -> str:
 
 def per(picos: Picos, unit: str) -> str:
     """US dollars for as many of *unit* as its price is given for."""
-    return _usd(picos, priced_for(unit))
+    return exact_usd(picos, priced_for(unit))
 
 
 def decimal(factor: Fraction) -> str:
     """A factor as text."""
-    return _usd(factor, 10**12)
-
-
-def _usd(picos: Picos, per: int) -> str:
-    """US dollars for so many, exact: as decimals where it has an end, else as a fraction."""
-    from fractions import Fraction
-
-    usd = Fraction(picos) * per / 10**12
-    if 10**24 % usd.denominator:
-        return str(usd)
-    whole, part = divmod(usd.numerator * (10**24 // usd.denominator), 10**24)
-    return f"{whole}.{f'{part:024d}'.rstrip('0').ljust(2, '0')}"
+    return exact_usd(factor, PICOS_PER_USD)
