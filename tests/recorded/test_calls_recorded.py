@@ -76,9 +76,6 @@ def test_a_charge_is_what_the_judge_says_of_the_samereply_of(
         return
     usage = outcome.receipt.entry.detail["usage"]
     if judged is not None and not outcome.reported.others:
-        # The judge leaves out the search that gpt-4o-search-preview makes for every answer, at $0.025.
-        # https://platform.openai.com/docs/guides/tools-web-search?api-mode=chat
-        judged += usage.get("web_searches", 0) * 25 * 10**9
         assert outcome.receipt.nanos == round_up(judged)
     if reply_of(call)["usage"]:
         assert usage["how"] == "reported"

@@ -121,4 +121,7 @@ def _judged_usage(reply: dict[str, Any], provider: str, flavour: str) -> Fractio
         )
     assert found.model is not None or reply["model"]
     price = genai_prices.calc_price(usage, reply["model"], provider_id=provider)
-    return Fraction(price.total_price) * 10**12
+    # The judge leaves out the search that this model makes for every answer, at $25 a thousand.
+    # https://platform.openai.com/docs/guides/tools-web-search?api-mode=chat
+    searches = int(provider == "openai" and reply["model"].startswith("gpt-4o-search-preview"))
+    return (Fraction(price.total_price) + Fraction(25 * searches, 1000)) * 10**12
