@@ -133,16 +133,27 @@ def read_text(env: Env, file: str, option: str) -> str:
         InvalidValueError: it cannot be read, or is not UTF-8.
     """
     try:
-        return env.stdin.read() if file == "-" else Path(file).read_text("utf-8")
+        return env.stdin.read() if file == "-" else read_bytes(file, option).decode()
+    except UnicodeDecodeError as error:
+        raise InvalidValueError(
+            f"{option}: {file} is not UTF-8 text", hint="save it as UTF-8", option=option
+        ) from error
+
+
+def read_bytes(file: str, option: str) -> bytes:
+    """
+    What is in a file.
+
+    Raises:
+        InvalidValueError: it cannot be read.
+    """
+    try:
+        return Path(file).read_bytes()
     except OSError as error:
         raise InvalidValueError(
             f"{option}: cannot read {file}: {error.strerror}",
             hint="check the path; - means stdin",
             option=option,
-        ) from error
-    except UnicodeDecodeError as error:
-        raise InvalidValueError(
-            f"{option}: {file} is not UTF-8 text", hint="save it as UTF-8", option=option
         ) from error
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from budgets.errors import InvalidValueError, UnreadableReplyError
 
 from .env import Env
-from .prompting import read_text
+from .prompting import read_bytes, read_text
 
 if TYPE_CHECKING:
     from budgets.dialects.base import Reported
@@ -18,6 +18,8 @@ def read_reply(env: Env, file: str) -> Reported:
     """
     What a reply says was used: one JSON object, or a whole stream as it was sent.
 
+    Bedrock's binary streams are read from files alone, for stdin is text.
+
     Raises:
         InvalidValueError: the file cannot be read, or is no reply of a known dialect.
         UnreadableReplyError: it is one, and its usage cannot be trusted; or it is an error, or cut off.
@@ -25,9 +27,15 @@ def read_reply(env: Env, file: str) -> Reported:
     from budgets.dialects import by_name
     from budgets.dialects.reading import parse_object
 
-    text = read_text(env, file, "--reply")
+    data = b"" if file == "-" else read_bytes(file, "--reply")
+    binary = _dialect_of_frames(data)
+    text = "" if binary is not None else read_text(env, file, "--reply")
     body = parse_object(text)
-    if body is not None:
+    if binary is not None:
+        reader = by_name(binary).read_stream()
+        reader.feed(data)
+        reported = reader.reported()
+    elif body is not None:
         reported = by_name(_dialect_of(body)).read_reply(body)
     else:
         reader = by_name(_dialect_of_stream(_events(text))).read_stream()
@@ -41,6 +49,16 @@ def read_reply(env: Env, file: str) -> Reported:
             model=reported.model,
         )
     return reported
+
+
+def _dialect_of_frames(data: bytes) -> str | None:
+    """The dialect of a binary event stream; `None` where *data* does not begin as one."""
+    from budgets.dialects.eventstream import FrameSplitter
+
+    frames = FrameSplitter().feed(data)
+    if not frames:
+        return None
+    return "bedrock-invoke" if frames[0].headers.get(":event-type") == "chunk" else "bedrock-converse"
 
 
 def _events(text: str) -> list[dict[str, Any]]:

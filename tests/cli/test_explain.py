@@ -11,6 +11,7 @@ import pytest
 from budgets.engine import LimitTerms
 from budgets.records import Charge
 from budgets.usage import Usage
+from tests.support.frames import event
 from tests.support.readding import readd_document, readd_text
 
 if TYPE_CHECKING:
@@ -77,6 +78,24 @@ def test_a_reply_is_explained_without_a_budget_and_nothing_is_recorded(
 ) -> None:
     budget.done("explain", "--reply", reply(tmp_path))
     assert not Path(budget.environ["BUDGET_STORE"]).exists()
+
+
+def test_a_binary_stream_of_bedrock_is_read(ann: Budget, tmp_path: Path) -> None:
+    argv = ("explain", "--reply", "reply.bin", "--model", "bedrock/us.amazon.nova-lite-v1:0")
+    file = tmp_path / "reply.bin"
+    spoken = event("contentBlockDelta", {"delta": {"text": "Elbe"}, "contentBlockIndex": 0})
+    counted = event("metadata", {"usage": {"inputTokens": 10, "outputTokens": 5}})
+    file.write_bytes(spoken + counted)
+    assert "$0.0000018" in ann.done(*argv).out
+    for damaged, said in (
+        (spoken + counted[:-1], "no usage block"),
+        (spoken + b"\xff" * 40, "checksum"),
+        (counted[:-1], "not UTF-8"),
+    ):
+        file.write_bytes(damaged)
+        ended = ann(*argv)
+        assert ended.code != 0
+        assert said in ended.err
 
 
 def test_a_reply_comes_from_stdin_too(ann: Budget) -> None:
