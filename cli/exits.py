@@ -22,6 +22,11 @@ REFUSED = 3
 PARTLY = 4
 # The same as sysexits.h's EX_TEMPFAIL: try again.
 BUSY = 75
+# `wrap` of a program, as `env`, `timeout`, and `docker run` have it: it was not run, for a reason of ours; it
+# cannot be run; there is no such program.
+NOT_RUN = 125
+NOT_RUNNABLE = 126
+NOT_FOUND = 127
 INTERRUPTED = 130
 # Whoever read our output went away: 128 + SIGPIPE, as a shell shows it for other programs.
 READER_GONE = 141

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 from .harmless import harmless
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .env import Env
     from .results import Result
     from .tables import Table
@@ -133,6 +135,12 @@ def forget_reader(env: Env) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor)
     os.close(nowhere)
+
+
+def write_document(file: Path, result: Result) -> None:
+    """The JSON document of a result, in a file of its own."""
+    document = {"schema": SCHEMA, "command": result.command, **result.document()}
+    file.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
 
 
 def _write_json(env: Env, document: Mapping[str, Any]) -> None:

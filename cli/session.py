@@ -14,6 +14,7 @@ from .output import confirm, note
 
 if TYPE_CHECKING:
     from budgets.config import Settings
+    from budgets.engine import Engine
     from budgets.engine.api import EngineApi
     from budgets.notices import Notices
     from budgets.records import Threshold
@@ -69,6 +70,35 @@ class Session:
         self._opened.callback(engine.let_go)
         return engine
 
+    def engine_for_calls(self, on_threshold: Callable[[Threshold], None]) -> Engine:
+        """
+        Another engine on the same store, for many calls at once.
+
+        Args:
+            on_threshold: Is told of each threshold, in the thread that charges; must be quick.
+
+        Raises:
+            ConfigError: the store is kept by a server.
+        """
+        from budgets.errors import ConfigError
+        from budgets.wiring import open_engine
+
+        if self.settings.server is not None:
+            raise ConfigError(
+                "programs are run under a store of this machine, and this one is kept by a server",
+                hint="give --store PATH; or point the program at the server's own gateway",
+            )
+        notices = self._notices
+
+        def reach(threshold: Threshold) -> None:
+            on_threshold(threshold)
+            if notices is not None:
+                notices.send(threshold)
+
+        engine = open_engine(self.settings, clock=self.env.clock, grouped=True, on_threshold=reach)
+        self._opened.callback(engine.close)
+        return engine
+
     def user(self, said: str | None, *, or_only_one: bool = True) -> str:
         """
         Whose budget is meant: who was said, else the settings' user, else the project's only one.
@@ -121,16 +151,15 @@ class Session:
     def close(self) -> None:
         """Let go of the store; then say what thresholds were reached, once the answer is shown."""
         self._opened.close()
-        if not self._reached:
-            return
-        from budgets.notices import sentence
+        if self._reached and not self.as_json:
+            from budgets.notices import sentence
 
-        if not self.as_json:
             # Who has used 80% has used 50% as well.
             for each in {each.limit.id: each for each in self._reached}.values():
                 note(self.env, sentence(each))
-        if self._notices is not None:
-            self._notices.finish()
+        notices = self.__dict__.get("_notices")
+        if notices is not None:
+            notices.finish()
 
     @cached_property
     def _notices(self) -> Notices | None:

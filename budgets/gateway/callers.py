@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
-from budgets.dialects import by_name
+from budgets.dialects import by_name, reading
 from budgets.gateway.targets import Target
 
 # Where clients put their key: OpenAI's and most others, Anthropic's, Azure's, Google's.
@@ -80,4 +80,8 @@ def forwarded_headers(headers: Mapping[str, str], target: Target, dialect: str) 
     """
     # A header that the caller set, such as a version, stays as the caller wants it.
     own = {name: value for name, value in headers.items() if name not in _NOT_FORWARDED}
-    return {**by_name(dialect).headers(target.key), **own}
+    if target.bearer:
+        ours = {**by_name(dialect).headers(None), **reading.bearer_headers(target.key)}
+    else:
+        ours = by_name(dialect).headers(target.key)
+    return {**ours, **own}

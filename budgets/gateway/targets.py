@@ -41,6 +41,8 @@ class Target:
     missing_key: tuple[str, ...] = ()
     # Family of dialects -> the path that its calls have in front there. Empty: callers know it themselves.
     bases: Mapping[str, str] = field(default_factory=dict)
+    # The key goes as a bearer token, wherever the dialect would put it.
+    bearer: bool = False
 
     def check_key(self) -> None:
         """Raise `MissingKeyError` where a call cannot succeed for want of a key."""

@@ -1,125 +1,43 @@
-"""`budget wrap`."""
+"""`budget wrap`: one completion, or any program, under a budget."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
 
-from budgets.errors import InvalidValueError
-
-from ..env import Env, is_terminal
-from ..exits import INTERRUPTED, UsageError
-from ..harmless import harmless
+from ..exits import UsageError
+from ..one_call import BOTH_FORMS, Asked, complete
 from ..options import Model, Provider, User, count
-from ..output import note, piece
-from ..prompting import Messages, RequestFile, System, Wanted, read_request
-from ..results import Result, left_document, threshold_documents
+from ..prompting import Messages, RequestFile, System
+from ..results import Result
 from ..session import Session
-
-if TYPE_CHECKING:
-    from contextlib import AsyncExitStack
-    from datetime import datetime
-
-    from budgets import calls
-    from budgets.metering import Request
-    from budgets.upstream import Upstream
 
 EXAMPLES = """
 budget wrap --user ann --model gpt-4o-mini "Name three rivers"
 budget wrap --user ann --model claude-haiku-4-5 --max-output-tokens 300 --stream < question.txt
 budget wrap --user ann --request request.json --json
+budget wrap --user ann -- python agent.py
+budget wrap --total 2 --stop -- make evals
 """
 
 Words: TypeAlias = Annotated[
     list[str] | None,
-    typer.Argument(metavar="PROMPT", help="What to say, in quotes; else it is read from stdin."),
+    typer.Argument(
+        metavar="PROMPT | -- COMMAND",
+        help="What to say, in quotes, else it is read from stdin; or after `--` a program and its arguments.",
+    ),
 ]
-# Where nothing can have been charged: the provider was not reached, or is too busy.
-_RETRIES = 2
-_BOTH_FORMS = 'a completion: `budget wrap --model NAME "prompt"`; a program: `budget wrap -- COMMAND`'
-
-
-@dataclass(frozen=True)
-class Wrapped(Result):
-    """A completion that was made; its answer was shown as it came, unless it goes into the document."""
-
-    outcome: calls.Outcome
-    # Never stored.
-    answer: str = field(repr=False)
-    now: datetime
-    command = "wrap"
-
-    def document(self) -> dict[str, Any]:
-        """See `Result`."""
-        from budgets.money import format_usd
-
-        outcome, receipt, entry = self.outcome, self.outcome.receipt, self.outcome.receipt.entry
-        return {
-            "answer": self.answer,
-            "id": entry.id,
-            "user": entry.user,
-            "model": entry.model,
-            "provider": outcome.quote.provider,
-            "held_usd": format_usd(receipt.held_nanos or 0),
-            "cost_usd": format_usd(entry.nanos),
-            "usage": entry.detail.get("usage"),
-            "how": entry.detail.get("how"),
-            "prices": entry.detail.get("prices"),
-            "bounded": outcome.quote.bounded,
-            "output_limit": outcome.quote.output_limit,
-            "output_limit_by": outcome.quote.limited_by,
-            "cut": outcome.cut,
-            "thresholds": threshold_documents(receipt),
-            **left_document(receipt.left),
-        }
-
-    def messages(self) -> Iterator[str]:
-        """See `Result`."""
-        from budgets.money import money
-
-        from ..words import left_words
-
-        outcome, receipt = self.outcome, self.outcome.receipt
-        usage = receipt.entry.detail["usage"]
-        counts = ", ".join(
-            f"{count:,} {unit.replace('_', ' ')}" for unit, count in usage.items() if unit != "how"
-        )
-        guessed = "" if usage["how"] == "reported" else f" ({usage['how']})"
-        yield (
-            f"{receipt.entry.model}: {counts} tokens{guessed}, {money(receipt.nanos)},"
-            f" {left_words(receipt.left, receipt.entry.user, self.now)}"
-        )
-        if outcome.budget_output_limit is not None:
-            whose = "what is left" if outcome.quote.limited_by == "budget" else "`default_output_tokens`"
-            yield f"the answer was cut at {outcome.budget_output_limit:,} tokens by {whose}, not by the model"
-        if receipt.overshoot_nanos:
-            yield f"this was {money(receipt.overshoot_nanos)} more than was held"
-
-
-@dataclass(frozen=True)
-class BrokenOff(Result):
-    """A completion that a signal ended; what was booked for it was said when it happened."""
-
-    code: int
-    command = "wrap"
-
-    @property
-    def exit_code(self) -> int:
-        """See `Result`."""
-        return self.code
-
-    def document(self) -> dict[str, Any]:
-        """See `Result`."""
-        return {"broken_off": True}
 
 
 def wrap(
     session: Session,
-    prompt: Words = None,
+    words: Words = None,
     user: User = None,
+    patience: Annotated[
+        str | None,
+        typer.Option(metavar="SECONDS", help="How long to wait where only running calls stand in the way."),
+    ] = None,
     model: Model = None,
     provider: Provider = None,
     base_url: Annotated[
@@ -143,199 +61,94 @@ def wrap(
         bool | None,
         typer.Option("--stream/--no-stream", help="Show the answer as it comes; so on a terminal."),
     ] = None,
-    patience: Annotated[
+    total: Annotated[
         str | None,
-        typer.Option(metavar="SECONDS", help="How long to wait where only running calls stand in the way."),
+        typer.Option(
+            metavar="USD", help="Program: a budget for this run alone, below the user's where there is one."
+        ),
     ] = None,
-) -> Wrapped | BrokenOff:
+    stop: Annotated[
+        bool, typer.Option("--stop", help="Program: end it at the first call that no longer fits.")
+    ] = False,
+    fail_on_refusal: Annotated[
+        bool, typer.Option("--fail-on-refusal", help="Program: exit code 3 where a call was refused.")
+    ] = False,
+    require_calls: Annotated[
+        bool, typer.Option("--require-calls", help="Program: exit code 125 where no call was seen.")
+    ] = False,
+    keep_env: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Program: leave this variable as it is; may be repeated."),
+    ] = None,
+    env_only: Annotated[
+        bool,
+        typer.Option("--env-only", help="Run no program: print the variables, and answer calls until ended."),
+    ] = False,
+    json_summary: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Program: what it came to, as one JSON document.")
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Program: no warnings, and no line at the end.")
+    ] = False,
+) -> Result:
     """
-    Make one completion under a budget.
+    Make one completion, or run any program, under a budget.
 
-    The most it can cost is held before it leaves, and what it did cost is charged when it is done. The
-    answer goes to stdout; tokens, cost, and what is left to stderr. The provider's key is read from its
-    usual environment variable. A provider that is not reached or too busy is tried twice more. Refused: exit
-    code 3, nothing was sent. Busy after --patience: 75.
+    A completion: the most it can cost is held before it leaves, and what it did cost is charged when it is
+    done. The answer goes to stdout; tokens, cost, and what is left to stderr. The provider's key is read from
+    its usual environment variable. A provider that is not reached or too busy is tried twice more. Refused:
+    exit code 3, nothing was sent. Busy after --patience: 75.
+
+    A program: all its calls, and those of its children, go through a gateway on this machine, which holds and
+    charges each. It finds the gateway by the variables that client libraries read, and gets a key for this
+    run in place of the real ones. Exit code: the program's own; 125 where it could not be run.
     """
-    _refuse_program(session.env, model)
-    streams = stream if stream is not None else is_terminal(session.env.stdout) and not session.as_json
-    wanted = _wanted(
-        session.env, prompt, model, provider, base_url, messages, request, system, temperature, streams
+    asked = Asked(
+        words, model, provider, base_url, messages, request, system, max_output_tokens, temperature, stream
     )
-    wanted = _limited(wanted, max_output_tokens)
-    name = session.user(user)
     waits = count("--patience", patience)
-    call = _request(session, name, wanted, base_url)
-    try:
-        return _completed(session, call, session.settings.patience_seconds if waits is None else waits)
-    finally:
-        session.engine.end_lease()
-
-
-def _refuse_program(env: Env, model: str | None) -> None:
-    """Raise where `--` says that a program is meant: never send a command line to a paid model."""
-    if "--" not in env.argv:
-        return
-    if model is not None:
+    behind = session.env.argv[session.env.argv.index("--") + 1 :] if "--" in session.env.argv else None
+    if behind is None and not env_only:
+        for option, given in (
+            ("--total", total is not None),
+            ("--stop", stop),
+            ("--fail-on-refusal", fail_on_refusal),
+            ("--require-calls", require_calls),
+            ("--keep-env", bool(keep_env)),
+            ("--json-summary", json_summary is not None),
+            ("--quiet", quiet),
+        ):
+            if given:
+                raise UsageError(f"{option} is for a program, and there is none", hint=BOTH_FORMS)
+        return complete(session, asked, user=user, patience=waits)
+    if asked.options:
         raise UsageError(
-            "`--` runs a program, --model asks for a completion: give one of them", hint=_BOTH_FORMS
+            f"`--` runs a program, {asked.options[0]} asks for a completion: give one of them",
+            hint=BOTH_FORMS,
         )
-    raise UsageError(
-        "this version cannot run programs under a budget yet",
-        hint='meter a completion: `budget wrap --model NAME "prompt"`; or charge afterwards: `budget charge`',
-    )
-
-
-def _wanted(
-    env: Env,
-    prompt: list[str] | None,
-    model: str | None,
-    provider: str | None,
-    base_url: str | None,
-    messages: str | None,
-    request: str | None,
-    system: str | None,
-    temperature: str | None,
-    stream: bool,
-) -> Wanted:
-    if model is None and request is None:
-        raise UsageError("say which model, or which program", hint=_BOTH_FORMS)
-    if prompt and len(prompt) > 1:
+    if tuple(words or ()) != (behind or ()):
         raise UsageError(
-            "the prompt is one argument, this is several", hint="put it in quotes; for a program: `--`"
+            "there are words in front of `--`", hint="the program and its arguments come after it"
         )
-    words = prompt[0] if prompt else None
-    if words is None and messages is None and request is None:
-        if is_terminal(env.stdin):
-            raise UsageError(
-                "there is no prompt", hint="give it in quotes, by stdin, or with --messages FILE"
-            )
-        words = env.stdin.read()
-    if words is not None and not words.strip():
-        raise UsageError("the prompt is empty", hint="nothing was sent; give it in quotes or by stdin")
-    wanted = read_request(
-        env,
-        model=model,
-        provider=provider or (_SERVES_ANYTHING if base_url is not None else None),
-        prompt=words,
-        messages=messages,
-        request=request,
-        system=system,
-        temperature=_temperature(temperature),
-        stream=stream,
+    if env_only == bool(words):
+        said = "--env-only runs no program" if env_only else "there is no program after `--`"
+        raise UsageError(said, hint="give one of `--env-only` and `-- COMMAND`")
+    if session.as_json:
+        raise UsageError("stdout is the program's own", hint="`--json-summary FILE` has the document")
+    from ..programs import Run, run
+
+    return run(
+        session,
+        Run(
+            words=tuple(words or ()),
+            user=user,
+            total=total,
+            patience_seconds=waits,
+            keep=tuple(keep_env or ()),
+            stop=stop,
+            fail_on_refusal=fail_on_refusal,
+            require_calls=require_calls,
+            summary_file=json_summary,
+            quiet=quiet,
+        ),
     )
-    if request is None or "stream" in wanted.body or not stream:
-        return wanted
-    return Wanted(wanted.provider, {**wanted.body, "stream": True})
-
-
-# The row of the provider table for whatever a base URL points to.
-_SERVES_ANYTHING = "compatible"
-
-
-def _temperature(text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        found = float(text)
-    except ValueError:
-        found = -1.0
-    if not 0 <= found <= 2:
-        raise InvalidValueError(
-            "--temperature is a number from 0 to 2", hint="for instance 0.7", option="--temperature"
-        )
-    return found
-
-
-def _limited(wanted: Wanted, text: str | None) -> Wanted:
-    limit = count("--max-output-tokens", text)
-    if limit is None:
-        return wanted
-    if limit == 0:
-        raise InvalidValueError(
-            "--max-output-tokens: an answer of 0 tokens is none",
-            hint="give 1 or more",
-            option="--max-output-tokens",
-        )
-    from budgets.dialects import by_name
-
-    return Wanted(wanted.provider, by_name(wanted.provider.dialect).limit_output(wanted.body, limit))
-
-
-def _request(session: Session, user: str, wanted: Wanted, base_url: str | None) -> Request:
-    from budgets import providers
-    from budgets.metering import Request
-
-    environ = session.env.environ
-    if base_url is not None and not base_url.startswith(("http://", "https://")):
-        raise InvalidValueError("--base-url is no HTTP address", hint="for instance http://localhost:8000/v1")
-    url = base_url.rstrip("/") if base_url is not None else providers.base_url(wanted.provider, environ)
-    return Request(user, wanted.provider, url, providers.key(wanted.provider, environ), wanted.body)
-
-
-def _completed(session: Session, request: Request, patience: float) -> Wrapped | BrokenOff:
-    """Make the call. A signal that would end us settles it first."""
-    import asyncio
-    import signal
-    from contextlib import AsyncExitStack, suppress
-
-    from budgets import calls
-
-    env = session.env
-    told: list[str] = []
-    signals: list[int] = []
-
-    def hear(text: str) -> None:
-        told.append(text)
-        if text and not session.as_json:
-            piece(env, _lines(text) if is_terminal(env.stdout) else text)
-
-    async def complete() -> calls.Outcome:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None, "it runs in a task"
-
-        def end(number: int) -> None:
-            signals.append(number)
-            task.cancel()
-
-        async with AsyncExitStack() as stack:
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                # Outside the main thread signals belong to somebody else.
-                with suppress(ValueError, RuntimeError):
-                    loop.add_signal_handler(number, end, number)
-            return await calls.complete(
-                session.engine,
-                await _upstream(env, stack),
-                request,
-                on_text=hear,
-                on_broken_off=lambda booked: note(env, f"broken off: {booked}"),
-                patience_seconds=patience,
-                retries=_RETRIES,
-            )
-
-    try:
-        outcome = asyncio.run(complete())
-    except asyncio.CancelledError:
-        return BrokenOff(128 + signals[0] if signals else INTERRUPTED)
-    text = "".join(told)
-    if not session.as_json and not text.endswith("\n"):
-        piece(env, "\n")
-    return Wrapped(outcome, text, env.clock())
-
-
-async def _upstream(env: Env, stack: AsyncExitStack) -> Upstream:
-    if env.upstream is not None:
-        return env.upstream()
-    from budgets.upstream import HttpUpstream
-
-    return await stack.enter_async_context(HttpUpstream())
-
-
-def _lines(text: str) -> str:
-    """A model's words for a terminal: lines and tabs as they are, what would steer it spelled out."""
-    return "".join(part if part in "\n\t" else harmless(part) for part in _parts(text))
-
-
-def _parts(text: str) -> list[str]:
-    import re
-
-    return re.split(r"([\n\t])", text)

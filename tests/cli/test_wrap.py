@@ -170,7 +170,6 @@ def test_a_busy_budget_ends_with_75(budget: Any) -> None:
     [
         pytest.param(("wrap", "--user", "ann", "hello"), "which model, or which program", id="neither"),
         pytest.param((*MODEL, "--", "ls"), "give one of them", id="both"),
-        pytest.param(("wrap", "--user", "ann", "--", "ls"), "cannot run programs", id="program"),
         pytest.param((*MODEL, "name", "three", "rivers"), "put it in quotes", id="unquoted"),
         pytest.param((*MODEL, "python", "agent.py"), "put it in quotes", id="forgotten-dashes"),
         pytest.param((*MODEL, " "), "the prompt is empty", id="empty"),
