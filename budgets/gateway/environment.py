@@ -97,27 +97,21 @@ POINTERS: tuple[Pointer, ...] = (
 # https://docs.anthropic.com/en/docs/claude-code/llm-gateway
 _BEARER_VARIABLES: Mapping[str, str] = {"anthropic": "ANTHROPIC_AUTH_TOKEN"}
 
-# Keys whose calls would pass by: no variable points their programs at us, or no path of theirs is metered.
+# Keys whose calls would pass by, beside those of providers that no variable points at us.
 _NOT_SERVED = frozenset(
     (
-        "AI21_API_KEY",
         "AWS_BEARER_TOKEN_BEDROCK",
         "AZURE_API_KEY",
         "AZURE_OPENAI_API_KEY",
         "CLAUDE_CODE_OAUTH_TOKEN",
         "CODEX_API_KEY",
-        "DASHSCOPE_API_KEY",
-        "DEEPINFRA_API_KEY",
-        "NVIDIA_API_KEY",
-        "NVIDIA_NIM_API_KEY",
         "OPENAI_ADMIN_KEY",
-        "PERPLEXITY_API_KEY",
-        "PERPLEXITYAI_API_KEY",
         "REPLICATE_API_TOKEN",
-        "SAMBANOVA_API_KEY",
         "VOYAGE_API_KEY",
     )
 )
+# Keys of whole accounts: programs need them for more than models.
+_OF_ACCOUNTS = frozenset(("SCW_SECRET_KEY", "WANDB_API_KEY"))
 # What keys of model providers look like, whatever their variable is called. Google's are left out: maps and
 # other services have the same form.
 _KEY_FORM = re.compile(r"(?:sk-|gsk_|xai-|pplx-|csk-|r8_)[A-Za-z0-9_-]{20,}")
@@ -233,6 +227,8 @@ def _key_variables(provider: Provider) -> tuple[str, ...]:
 
 def _is_key(name: str, value: str, secrets: Collection[str]) -> bool:
     """Whether it is a real key: by its name, by its form, or the same as one that we know."""
+    if name in _OF_ACCOUNTS:
+        return False
     known = name in _NOT_SERVED or any(name in each.key_variables for each in PROVIDERS)
     return bool(value.strip()) and (known or value in secrets or bool(_KEY_FORM.fullmatch(value.strip())))
 

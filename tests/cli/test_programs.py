@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,9 @@ OPENAI = """
         messages = [{"role": "user", "content": "Name a river"}]
         return client.chat.completions.create(model="gpt-4o-mini", messages=messages, **more)
 """
+
+
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 
 
 @pytest.fixture
@@ -218,6 +222,7 @@ def test_the_anthropic_client_is_metered(budget: Any, provider: LoopbackProvider
     assert spent(budget) != "0.00"
 
 
+@needs_curl
 def test_a_token_in_place_of_a_key_goes_as_a_token(budget: Any, provider: LoopbackProvider) -> None:
     del budget.environ["ANTHROPIC_API_KEY"]
     budget.environ["ANTHROPIC_AUTH_TOKEN"] = "token"
@@ -231,6 +236,7 @@ def test_a_token_in_place_of_a_key_goes_as_a_token(budget: Any, provider: Loopba
     assert "x-api-key" not in provider.headers[0]
 
 
+@needs_curl
 def test_threads_children_and_grandchildren_are_metered(budget: Any, provider: LoopbackProvider) -> None:
     ended = wrapped(
         budget,
@@ -275,6 +281,7 @@ def test_a_wrong_key_is_refused_and_said(budget: Any, provider: LoopbackProvider
     assert provider.asked == []
 
 
+@needs_curl
 def test_a_provider_without_a_key_is_refused_by_name(budget: Any) -> None:
     line = 'curl -s "$GROQ_API_BASE/chat/completions" -H "authorization: Bearer $OPENAI_API_KEY" -d "$1"'
     body = {"model": "llama-3.3-70b-versatile", "messages": [{"role": "user", "content": "hi"}]}
@@ -512,6 +519,7 @@ def test_killed_in_the_middle_nothing_is_lost(budget: Any, provider: LoopbackPro
 # Without a program
 
 
+@needs_curl
 def test_a_shell_may_take_the_variables(budget: Any, provider: LoopbackProvider) -> None:
     budget_program = budget.folder / "budget"
     budget_program.write_text(f'#!/bin/sh\nexec {sys.executable} -m budgets_cli "$@"\n')

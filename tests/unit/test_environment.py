@@ -105,6 +105,7 @@ def test_what_is_no_address_is_said(value: str) -> None:
         pytest.param("PERPLEXITY_API_KEY", "x", False, id="by its name"),
         pytest.param("CLAUDE_CODE_OAUTH_TOKEN", "x", False, id="a login"),
         pytest.param("STRIPE_KEY", "sk_live_abcdefghijklmnopqrst", True, id="of something else"),
+        pytest.param("WANDB_API_KEY", "x", True, id="of a whole account"),
         pytest.param("MAPS_KEY", "AIzaSyA-abcdefghijklmnopqrstuvwxyz0123456", True, id="maps"),
         pytest.param("NOTE", "sk-lines of a text that goes on and on", True, id="a text"),
     ],
