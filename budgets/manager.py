@@ -9,6 +9,7 @@ docs/how-to/move-from-litellm.md lists every difference.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,14 +23,16 @@ from budgets.dialects.shapes import dialect_of_reply
 from budgets.dollars import Usd, nanos_of
 from budgets.engine import Change, LimitTerms
 from budgets.engine.api import EngineApi
-from budgets.errors import InvalidValueError, UnreadableReplyError
+from budgets.errors import InvalidValueError, ServerError, UnreadableReplyError
+from budgets.foreign import ForeignBudgets, is_ours
 from budgets.money import Nanos, shown
 from budgets.periods import NEVER, PeriodRule, Unit
 from budgets.plain import plain
 from budgets.records import BudgetStatus, Charge
+from budgets.server_link import Link
 from budgets.stamps import stamp_of
 from budgets.usage import Usage
-from budgets.wiring import connect, open_api
+from budgets.wiring import connect, open_api, open_desk
 
 _UNIT_OF: Mapping[str, Unit] = {"daily": "day", "weekly": "week", "monthly": "month", "yearly": "year"}
 
@@ -59,14 +62,17 @@ class BudgetManager:
 
     Args:
         project_name: The namespace of users.
-        client_type: `local`: the store that the command line uses. `hosted`: a server at *api_base*.
+        client_type: `local`: the store that the command line uses. `hosted`: a server at *api_base*, which is
+            asked at once whose it is. One that has only LiteLLM's two endpoints keeps sums and no more, which
+            a warning says.
         api_base: The server's address; else `BUDGET_API_BASE`. For `hosted` only.
-        headers: For `hosted` only: `Authorization: Bearer KEY` has the key to the server, else `BUDGET_KEY`.
-            Our server wants no other header, and gets none.
+        headers: For `hosted` only: `Authorization: Bearer KEY` has the key to a `budget` server, else
+            `BUDGET_KEY`; it gets no other header. Another server gets these, and never `BUDGET_KEY`.
 
     Raises:
         InvalidValueError: another *client_type*, or `hosted` without an address.
         ConfigError: a setting, or the address, cannot be used.
+        ServerError: no server answers at *api_base*.
     """
 
     def __init__(
@@ -76,7 +82,7 @@ class BudgetManager:
         api_base: str | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
-        self._engine = _engine_for(project_name, client_type, api_base, headers)
+        self._engine: EngineApi | ForeignBudgets = _engine_for(project_name, client_type, api_base, headers)
 
     @classmethod
     def on(cls, engine: EngineApi) -> Self:
@@ -87,7 +93,18 @@ class BudgetManager:
 
     @property
     def engine(self) -> EngineApi:
-        """The engine below: holds, several limits, parents, reports, exact amounts."""
+        """
+        The engine below: holds, several limits, parents, reports, exact amounts.
+
+        Raises:
+            ServerError: there is none, for the server is not ours.
+        """
+        if isinstance(self._engine, ForeignBudgets):
+            raise ServerError(
+                f"{self._engine.address} keeps sums alone: no holds, no entries, and no engine",
+                hint="keep the budgets on a server of ours, which `budget serve` starts",
+                address=self._engine.address,
+            )
         return self._engine
 
     @property
@@ -309,8 +326,8 @@ class BudgetManager:
 
 def _engine_for(
     project: str, client_type: str, api_base: str | None, headers: Mapping[str, str] | None
-) -> EngineApi:
-    """The engine that a manager stands on: on this machine's store, or a server's."""
+) -> EngineApi | ForeignBudgets:
+    """What a manager stands on: an engine on this machine's store, or a server's, or another's dictionary."""
     if client_type == "local":
         if api_base is not None or headers is not None:
             raise InvalidValueError(
@@ -327,7 +344,15 @@ def _engine_for(
             hint="give api_base, or set BUDGET_API_BASE; nobody else's server is asked instead",
         )
     settings = _settings(project)
-    return connect(replace(settings, key=_bearer(headers) or settings.key), address)
+    if is_ours(address):
+        return connect(replace(settings, key=_bearer(headers) or settings.key), address)
+    link = Link(address, None, headers=headers)
+    warnings.warn(
+        f"{link.address} is no budget server: it keeps sums, and may lose what two programs save at once",
+        # The line that makes the manager.
+        stacklevel=3,
+    )
+    return ForeignBudgets(link, project=project, desk=open_desk(settings))
 
 
 def _bearer(headers: Mapping[str, str] | None) -> str | None:

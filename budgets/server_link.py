@@ -26,7 +26,7 @@ _OWN_MEMBERS: Final = ("type", "title", "status", "detail", "instance", "code", 
 
 # To reach the server, and to wait for an answer. What reads a whole project may take longer.
 _CONNECT_SECONDS: Final = 5
-_ANSWER_SECONDS: Final = 30
+ANSWER_SECONDS: Final = 30
 _LONG_ANSWER_SECONDS: Final = 600
 
 # How long to go on asking a server that is not there, or hangs up: a restart takes a second or two.
@@ -36,6 +36,9 @@ PATIENCE_SECONDS: Final = 5.0
 _MOST_BYTES: Final = 256 * 1024 * 1024
 _MOST_IDLE: Final = 32
 
+# As http.client writes it.
+_HTTP_1_0: Final = 10
+
 
 class Link:
     """
@@ -44,18 +47,27 @@ class Link:
     Args:
         address: `https://host`, with a port or a path where it has one; `http://` on this machine only.
         key: What the server knows us by.
+        headers: What every request carries besides.
         patience_seconds: How long to go on asking where the server is not reached.
 
     Raises:
         ConfigError: it is no address, or the key would travel unprotected.
     """
 
-    def __init__(self, address: str, key: str | None, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        self.address, self._secure, self._host, self._port, self._path = _parts(address)
-        self._key = key
-        self._patience_seconds = patience_seconds
+    def __init__(
+        self,
+        address: str,
+        key: str | None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         self._idle: list[HTTPConnection] = []
         self._lock = threading.Lock()
+        self.address, self._secure, self._host, self._port, self._path = _parts(address)
+        self._key = key
+        self._given = dict(headers or {})
+        self._patience_seconds = patience_seconds
         self._pid = os.getpid()
 
     def ask(self, path: str, document: Any, *, project: str, long: bool = False) -> Any:
@@ -67,16 +79,29 @@ class Link:
             BudgetError: the error that it answered with.
         """
         body = json.dumps(document, ensure_ascii=False).encode("utf-8")
-        target = f"{self._path}{path}?project={quote(project, safe='')}"
-        seconds = _LONG_ANSWER_SECONDS if long else _ANSWER_SECONDS
+        seconds = _LONG_ANSWER_SECONDS if long else ANSWER_SECONDS
+        return self._read(*self.exchange("POST", f"{path}?project={quote(project, safe='')}", body, seconds))
+
+    def exchange(
+        self, method: str, target: str, body: bytes | None = None, seconds: float = ANSWER_SECONDS
+    ) -> tuple[int, str, bytes]:
+        """
+        Send a request that is safe to repeat; gives the answer's status, type, and body, whatever they are.
+
+        Args:
+            target: The path below the address, with its query.
+            seconds: How long to wait for an answer.
+
+        Raises:
+            ServerError: it was not reached, hung up, or did not answer in time.
+        """
         deadline = time.monotonic() + self._patience_seconds
         nap = 0.05
         while True:
             try:
-                status, kind, answer = self._once(target, body, seconds)
-                break
+                return self._once(method, self._path + target, body, seconds)
             except TimeoutError as error:
-                raise self._not_reached(f"did not answer within {seconds} seconds") from error
+                raise self._not_reached(f"did not answer within {seconds:g} seconds") from error
             except (OSError, HTTPException) as error:
                 rest = deadline - time.monotonic()
                 if rest <= 0:
@@ -84,7 +109,6 @@ class Link:
             # Chance keeps those who wait from asking at the same moment; it is no secret.
             time.sleep(min(rest, nap * (0.5 + random.random())))  # noqa: S311
             nap = min(nap * 2, 1.0)
-        return self._read(status, kind, answer)
 
     def close(self) -> None:
         """Hang up. Asking again opens connections again."""
@@ -93,17 +117,22 @@ class Link:
         for connection in idle:
             connection.close()
 
-    def _once(self, target: str, body: bytes, seconds: int) -> tuple[int, str, bytes]:
+    def __del__(self) -> None:
+        # A manager of old is never closed.
+        self.close()
+
+    def _once(self, method: str, target: str, body: bytes | None, seconds: float) -> tuple[int, str, bytes]:
         connection = self._taken()
         try:
             if connection.sock is None:
                 connection.timeout = _CONNECT_SECONDS
                 connection.connect()
             connection.sock.settimeout(seconds)
-            connection.request("POST", target, body, self._headers())
+            connection.request(method, target, body, self._headers())
             response: HTTPResponse = connection.getresponse()
-            if response.status == 200 and response.length is None and not response.chunked:
-                # Ours say how long they are: this one was cut in its headers.
+            unsaid = response.length is None and not response.chunked
+            if response.status == 200 and unsaid and response.version > _HTTP_1_0:
+                # Since 1.1 answers say how long they are: this one was cut in its headers.
                 raise HTTPException
             answer = response.read(_MOST_BYTES + 1)
             found = response.status, response.headers.get_content_type(), answer
@@ -131,6 +160,7 @@ class Link:
 
     def _headers(self) -> dict[str, str]:
         headers = {"Content-Type": "application/json", "Accept": f"application/json, {PROBLEM}"}
+        headers |= self._given
         return headers if self._key is None else {**headers, "Authorization": f"Bearer {self._key}"}
 
     def _read(self, status: int, kind: str, answer: bytes) -> Any:

@@ -43,6 +43,8 @@ class UserCost:
     rule: PeriodRule
     # When the current period began; `None`: it never ends, or nobody wrote it down.
     since: datetime | None
+    # When the first one began, or the budget was made; `None`: nobody wrote it down.
+    created_at: datetime | None
     # What was spent in it by model; under the empty name what no model is known of.
     models: Mapping[str, Nanos]
 
@@ -109,17 +111,22 @@ def read_file(text: str) -> list[UserCost]:
             "this is no user_cost.json: it is no object with a record for each user",
             hint="give the file that LiteLLM's BudgetManager wrote",
         )
-    return [_user(user, record) for user, record in users.items()]
+    return [user_of(user, record) for user, record in users.items()]
 
 
-def _user(user: str, record: Any) -> UserCost:
+def user_of(user: str, record: Any) -> UserCost:
+    """
+    One record of such a file.
+
+    Raises:
+        InvalidValueError: it is none; the message names the user and the field.
+    """
     if not isinstance(record, dict) or "total_budget" not in record:
         raise _wrong(user, "total_budget", "is missing")
     days = record.get("duration")
     if days is not None and (type(days) is not int or days < 1):
         raise _wrong(user, "duration", f"is {shown(str(days))}, not a whole number of days")
-    since = _moment(user, record, "last_updated_at")
-    anchor = since.replace(tzinfo=None) if since is not None else None
+    since, created_at = (_moment(user, record, field) for field in ("last_updated_at", "created_at"))
     by_model = record.get("model_cost") or {}
     if not isinstance(by_model, dict):
         raise _wrong(user, "model_cost", "is no object")
@@ -131,22 +138,30 @@ def _user(user: str, record: Any) -> UserCost:
     return UserCost(
         user,
         _nanos(user, "total_budget", record["total_budget"]),
-        _rule_of(days, anchor=anchor) if days is not None else NEVER,
+        _rule_of(days, since, created_at) if days is not None else NEVER,
         since if days is not None else None,
+        created_at,
         {model: nanos for model, nanos in models.items() if nanos},
     )
 
 
-def _rule_of(days: int, *, anchor: datetime | None) -> PeriodRule:
+def _rule_of(days: int, since: datetime | None, created_at: datetime | None) -> PeriodRule:
     every, unit = _NAMED.get(days, (days, "day"))
-    return PeriodRule(every, unit, anchor=anchor)
+    if since is None:
+        return PeriodRule(every, unit)
+    if created_at is not None:
+        # Counted from the 31st, a month that began on the 28th ends on the 31st.
+        rule = PeriodRule(every, unit, anchor=created_at.replace(tzinfo=None))
+        if rule.period_at(since).start == since:
+            return rule
+    return PeriodRule(every, unit, anchor=since.replace(tzinfo=None))
 
 
 def _moment(user: str, record: Mapping[str, Any], field: str) -> datetime | None:
     seconds = record.get(field)
     if seconds is None:
         return None
-    if type(seconds) not in (int, Decimal):
+    if type(seconds) not in (int, float, Decimal):
         raise _wrong(user, field, "is no time in seconds since 1970")
     try:
         found = datetime.fromtimestamp(float(seconds), UTC)
