@@ -82,6 +82,23 @@ def anthropic_reply(body: Mapping[str, Any], usage: Usage, *, created: int) -> d
     }
 
 
+def whole_chunks(reply: Mapping[str, Any], usage: Usage | None) -> Iterator[Reply]:
+    """A chat completion that came at once, as the stream of one chunk that it stands for."""
+    head = {
+        **{name: reply.get(name) for name in ("id", "model", "created")},
+        "object": "chat.completion.chunk",
+    }
+    choices = []
+    for choice in reply["choices"]:
+        rest = {name: value for name, value in choice.items() if name != "message"}
+        calls = choice["message"]["tool_calls"]
+        numbered = calls and [{"index": index, **call} for index, call in enumerate(calls)]
+        choices.append({**rest, "delta": {**choice["message"], "tool_calls": numbered}})
+    yield Reply({**head, "choices": choices})
+    if usage is not None:
+        yield Reply({**head, "choices": [], "usage": usage_fields(usage)})
+
+
 def usage_fields(usage: Usage) -> dict[str, Any]:
     """The usage block of a chat completion."""
     return {

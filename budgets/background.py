@@ -45,15 +45,15 @@ class Job(Generic[T]):
         else:
             self.future.set_result(task.result())
 
-    def stop(self) -> None:
-        """Have it end soon; what it has received by then is written down. Does not wait."""
+    def stop(self, *, after_seconds: float = 0) -> None:
+        """Have it end soon, if it has not by then; what it has received is written down. Does not wait."""
 
         def cancel() -> None:
             assert self._task is not None, "it is begun before it is stopped"
             self._task.cancel()
 
         if not self.future.done():
-            self._loop.call_soon_threadsafe(cancel)
+            self._loop.call_soon_threadsafe(self._loop.call_later, after_seconds, cancel)
 
     def result(self) -> T:
         """What it gives; whoever interrupts the waiting stops it, and waits for the writing down."""

@@ -10,15 +10,16 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from budgets.dialects.base import Reported
 from budgets.errors import BudgetBusyError, BudgetError, ProviderError, UnreadableReplyError
-from budgets.leases import kept_alive
+from budgets.leases import Leased, kept_alive
 from budgets.metering import (
     MOST_ERROR_BYTES,
+    Desk,
     Doubt,
     Ending,
     Metering,
@@ -27,18 +28,35 @@ from budgets.metering import (
     Settle,
     unconfirmed_words,
 )
-from budgets.money import money
-from budgets.records import Quote, Receipt
+from budgets.money import Nanos, money
+from budgets.records import Charge, Entry, Held, Hold, Quote, Receipt
 from budgets.upstream import Answer, OutgoingCall, Upstream
-
-if TYPE_CHECKING:
-    from budgets.engine.api import EngineApi
 
 # Not reached, too many requests, overloaded. After another failure a provider may have worked already.
 _TRIED_AGAIN = frozenset({None, 429, 503, 529})
 
 # A provider that wants a longer pause is not waited for.
 _LONGEST_PAUSE_SECONDS = 20
+
+
+class CallEngine(Desk, Leased, Protocol):
+    """What a call asks of an engine; every engine has more."""
+
+    def hold(self, user: str, needed: Quote, *, terms: Mapping[str, Any] | None = None) -> Held:
+        """Set the most it can cost aside."""
+        ...
+
+    def settle(self, hold_id: str, cost: Charge) -> Receipt:
+        """Charge what it did cost."""
+        ...
+
+    def release(self, hold_id: str, *, reason: str) -> Entry:
+        """Let the hold go: it cost nothing."""
+        ...
+
+    def doubt(self, hold_id: str, *, reason: str) -> Hold:
+        """Keep the hold, unconfirmed: nobody knows what it cost."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +73,13 @@ class Outcome:
 
 
 async def complete(
-    engine: EngineApi,
+    engine: CallEngine,
     upstream: Upstream,
     request: Request,
     *,
     on_text: Callable[[str], None] = lambda _: None,
     on_broken_off: Callable[[str], None] = lambda _: None,
+    in_doubt: Callable[[str, Nanos], str] = unconfirmed_words,
     patience_seconds: float = 0,
     retries: int = 0,
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -74,6 +93,7 @@ async def complete(
     Args:
         on_text: Gets the answer's text as it arrives.
         on_broken_off: Is told, in words, what was booked when this is cancelled or *on_text* raises.
+        in_doubt: Says what a hold (its id, its amount) means whose cost nobody knows, and what to do.
         patience_seconds: How long to wait where only running calls stand in the way.
         retries: How often to try again where nothing can have been charged: the provider was not
             reached, or said that it is too busy. The hold stays meanwhile.
@@ -84,7 +104,7 @@ async def complete(
         ProviderError: the provider refused or did not answer; the message has its own words.
         UnreadableReplyError: an answer came that does not say what it used; its hold is unconfirmed.
     """
-    call = _Call(engine, request)
+    call = _Call(engine, request, in_doubt)
     await call.hold(patience_seconds)
     with kept_alive(engine):
         return await call.carry_out(
@@ -95,9 +115,10 @@ async def complete(
 class _Call:
     """One call between its steps, and what was written down about it."""
 
-    def __init__(self, engine: EngineApi, request: Request) -> None:
+    def __init__(self, engine: CallEngine, request: Request, in_doubt: Callable[[str, Nanos], str]) -> None:
         self._engine = engine
         self._request = request
+        self._in_doubt = in_doubt
         self._metering = Metering(engine, request)
         self._hold_id = ""
         self._tries = 0
@@ -229,7 +250,7 @@ class _Call:
             self._engine.release(self._hold_id, reason=ending.reason)
             return "nothing was charged"
         hold = self._engine.doubt(self._hold_id, reason=ending.reason)
-        return unconfirmed_words(hold.id, hold.nanos)
+        return self._in_doubt(hold.id, hold.nanos)
 
 
 async def _error_body(answer: Answer) -> bytes:

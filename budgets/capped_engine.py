@@ -9,7 +9,6 @@ from typing import Any
 from budgets import process_cap
 from budgets.asks import Ask
 from budgets.engine.api import EngineApi
-from budgets.money import Nanos
 from budgets.ports import Clock, TokenCounter
 from budgets.pricing import Cost, PriceBook
 from budgets.process_cap import CapHold
@@ -64,19 +63,14 @@ class CappedEngine:
     def hold(
         self,
         user: str,
-        needed: Quote | Nanos,
+        needed: Quote,
         *,
-        model: str | None = None,
-        hold_id: str | None = None,
         terms: Mapping[str, Any] | None = None,
-        sharers: int = 1,
     ) -> Held:
         """See `Engine.hold`. The cap comes first: it costs no writing."""
         capped = process_cap.hold(needed, user=user)
         try:
-            found = self._engine.hold(
-                user, capped.quote or needed, model=model, hold_id=hold_id, terms=terms, sharers=sharers
-            )
+            found = self._engine.hold(user, capped.quote or needed, terms=terms)
         except BaseException:
             capped.release()
             raise

@@ -13,18 +13,19 @@ import os
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias, cast, overload
+from typing import Any, Literal, Self, TypeAlias, overload
 
-from budgets import calls, stamps
+from budgets import calls, process_cap, stamps
 from budgets.answers import Reply
 from budgets.background import Job, line
 from budgets.capped_engine import CappedEngine
 from budgets.config import Settings, load_settings
 from budgets.engine import Engine
 from budgets.engine.api import EngineApi
+from budgets.metering import DRAIN_SECONDS, unconfirmed_words
 from budgets.outgoing import Outgoing, outgoing
 from budgets.records import ROOT
 from budgets.upstream import Answer, OutgoingCall, Upstream
@@ -177,7 +178,11 @@ class _Stream:
 class ReplyStream(_Stream):
     """
     Chunks in OpenAI's shape, as they arrive. Read it once; when it ends, what it cost is booked, and `budget`
-    says what. `close` it, or use it as a context, to break off: what was received by then is charged.
+    says what.
+
+    `close` it, or use it as a context, to break off. The rest is then read in the background, for 30 seconds
+    at most, because the provider says at its end what it bills; what was received by then is charged, also
+    where the program ends before.
     """
 
     def __init__(self, call: _Call) -> None:
@@ -199,8 +204,9 @@ class ReplyStream(_Stream):
         return found
 
     def close(self) -> None:
-        """Break off. Closing twice, or at the end, is fine."""
-        self._job.join()
+        """Break off; does not wait. Closing twice, or at the end, is fine."""
+        self._over = True
+        self._job.stop(after_seconds=DRAIN_SECONDS)
 
     def __enter__(self) -> Self:
         return self
@@ -210,7 +216,7 @@ class ReplyStream(_Stream):
 
     def __del__(self) -> None:
         if hasattr(self, "_job"):
-            self._job.stop()
+            self._job.stop(after_seconds=DRAIN_SECONDS)
 
 
 class AsyncReplyStream(_Stream):
@@ -218,10 +224,14 @@ class AsyncReplyStream(_Stream):
 
     def __init__(self, call: _Call) -> None:
         self._items: asyncio.Queue[_Item] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
-        self._job: Job[None] = line().start(
-            call.stream(lambda item: cast("None", loop.call_soon_threadsafe(self._items.put_nowait, item)))
-        )
+        loop, items = asyncio.get_running_loop(), self._items
+
+        def put(item: _Item) -> None:
+            # A loop that has ended takes nothing any more; the rest is read for its usage alone.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(items.put_nowait, item)
+
+        self._job: Job[None] = line().start(call.stream(put))
 
     async def _opened(self) -> None:
         try:
@@ -240,8 +250,9 @@ class AsyncReplyStream(_Stream):
         return found
 
     async def aclose(self) -> None:
-        """Break off. Closing twice, or at the end, is fine."""
-        await self._job.joined()
+        """Break off; does not wait. Closing twice, or at the end, is fine."""
+        self._over = True
+        self._job.stop(after_seconds=DRAIN_SECONDS)
 
     async def __aenter__(self) -> Self:
         return self
@@ -250,7 +261,7 @@ class AsyncReplyStream(_Stream):
         await self.aclose()
 
     def __del__(self) -> None:
-        self._job.stop()
+        self._job.stop(after_seconds=DRAIN_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,17 +318,28 @@ class _Call:
     async def stream(self, put: Callable[[_Item], None]) -> None:
         """Make it, and *put* what comes: that it has begun, chunks, and the end, which is put always."""
         chunks = self.outgoing.chunks()
+        # Not every provider can stream every answer.
+        whole: bytearray | None = None
+
+        def begin(headers: Mapping[str, str]) -> None:
+            nonlocal whole
+            whole = None if self.outgoing.is_stream(headers) else bytearray()
+            put(_Begun())
 
         def pass_on(piece: bytes) -> None:
+            if whole is not None:
+                whole.extend(piece)
+                return
             for chunk in chunks.feed(piece):
                 put(chunk)
 
         try:
-            outcome = await self._made(lambda _: put(_Begun()), pass_on)
+            outcome = await self._made(begin, pass_on)
         except BaseException as error:
             put(_Ended(error=error if isinstance(error, Exception) else None))
             raise
-        for chunk in chunks.ended(_usage(outcome)):
+        usage = _usage(outcome)
+        for chunk in chunks.ended(usage) if whole is None else self.outgoing.chunks_of(bytes(whole), usage):
             put(chunk)
         put(_Ended(budget=Reply(self._budget(outcome))))
 
@@ -327,10 +349,10 @@ class _Call:
         upstream = self.outgoing.upstream or line().upstream
         async with asyncio.timeout(self.timeout_seconds):
             return await calls.complete(
-                # It is all of an engine that a call asks for.
-                cast("EngineApi", self.engine),
+                self.engine,
                 _Overheard(upstream, on_answer, on_piece),
                 self.outgoing.request,
+                in_doubt=unconfirmed_words if self.project is not None else process_cap.unconfirmed_words,
                 patience_seconds=self.patience_seconds,
                 retries=_RETRIES,
             )

@@ -6,17 +6,22 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from budgets.engine import RENEW_SECONDS
 from budgets.errors import AccessDeniedError, StoreError
 
-if TYPE_CHECKING:
-    from budgets.engine.api import EngineApi
+
+class Leased(Protocol):
+    """Whose lease it is; every engine is one."""
+
+    def renew_lease(self) -> None:
+        """Let its holds live on."""
+        ...
 
 
 @contextmanager
-def kept_alive(engine: EngineApi) -> Iterator[None]:
+def kept_alive(engine: Leased) -> Iterator[None]:
     """
     Renew the engine's lease for as long as the block runs.
 
@@ -46,7 +51,7 @@ class Keeper:
         engine: Whose lease it is.
     """
 
-    def __init__(self, engine: EngineApi) -> None:
+    def __init__(self, engine: Leased) -> None:
         self._engine = engine
         self._lock = threading.Lock()
         self._calls = 0
@@ -77,7 +82,7 @@ class Keeper:
             _renewed(self._engine)
 
 
-def _renewed(engine: EngineApi) -> None:
+def _renewed(engine: Leased) -> None:
     try:
         engine.renew_lease()
     except (StoreError, AccessDeniedError) as error:

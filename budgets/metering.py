@@ -30,6 +30,9 @@ from budgets.usage import Usage
 # An error body is shown, not stored: this much of it tells what is wrong.
 MOST_ERROR_BYTES = 64 * 1024
 
+# How long the rest of an answer is read whose caller has gone, for the sake of its usage.
+DRAIN_SECONDS = 30
+
 
 class Desk(Protocol):
     """Where a call is quoted and priced; every engine is one."""
@@ -181,8 +184,7 @@ class Metering:
 
     def is_stream(self, headers: Mapping[str, str]) -> bool:
         """An answer with these headers (names in lower case) is the stream that was asked for."""
-        kind, _, _ = headers.get("content-type", "").partition(";")
-        return self.ask.stream and kind.strip().lower() in self.dialect.stream_types
+        return self.ask.stream and is_stream_of(self.dialect, headers)
 
     def read_plain(self, raw: bytes, headers: Mapping[str, str]) -> str:
         """
@@ -332,6 +334,12 @@ def written_of(error: ProviderError) -> str:
 
 def _told_nothing(reported: Reported) -> bool:
     return reported.usage is None and not reported.text and not reported.aside
+
+
+def is_stream_of(dialect: Dialect, headers: Mapping[str, str]) -> bool:
+    """Whether an answer with these headers (names in lower case) is a stream of *dialect*."""
+    kind, _, _ = headers.get("content-type", "").partition(";")
+    return kind.strip().lower() in dialect.stream_types
 
 
 def unconfirmed_words(hold_id: str, nanos: int) -> str:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from budgets import litellm_upstream, providers
-from budgets.answers import AnthropicChunks, OpenAIChunks, Reply, anthropic_reply, openai_reply
+from budgets.answers import AnthropicChunks, OpenAIChunks, Reply, anthropic_reply, openai_reply, whole_chunks
 from budgets.dialects import by_name
 from budgets.errors import InvalidValueError, MissingKeyError
 from budgets.litellm_upstream import LiteLLMUpstream
-from budgets.metering import Request
+from budgets.metering import Request, is_stream_of
 from budgets.plain import plain
 from budgets.providers import Provider
 from budgets.upstream import Upstream
@@ -51,6 +51,14 @@ class Outgoing:
         if self.request.provider.dialect == "anthropic-messages":
             return anthropic_reply(fields, usage, created=int(time.time()))
         return openai_reply(fields)
+
+    def is_stream(self, headers: Mapping[str, str]) -> bool:
+        """Whether an answer with these headers comes in chunks, as it was asked for."""
+        return is_stream_of(self.request.dialect, headers)
+
+    def chunks_of(self, body: bytes, usage: Usage) -> Iterator[Reply]:
+        """A plain answer to a request for a stream: one chunk, and the usage where it was asked for."""
+        return whole_chunks(self.read(body, usage), usage if self.wants_usage else None)
 
     def chunks(self) -> Chunks:
         """A reader for one stream."""

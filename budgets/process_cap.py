@@ -59,6 +59,14 @@ def spent_nanos() -> Nanos:
     return _count.totals.spent_nanos
 
 
+def unconfirmed_words(_hold_id: str, nanos: Nanos) -> str:
+    """What it means that nobody knows the cost of a call that is booked nowhere else."""
+    most = f"nobody knows what it cost, {money(nanos)} at most"
+    if cap_nanos() is None:
+        return f"{most}; it is booked nowhere"
+    return f"{most}, which goes on counting against budgets.max_budget until this process ends"
+
+
 class CapHold:
     """Money of the cap that is set aside for one call. Each of its ends may be asked for twice."""
 

@@ -17,7 +17,7 @@ from budgets.gateway.incoming import Incoming, Reply, Report
 from budgets.gateway.line import Line
 from budgets.gateway.owners import Owners
 from budgets.gateway.targets import Target, Targets
-from budgets.metering import Doubt, Ending, Metering, Release, Request, Settle, written_of
+from budgets.metering import DRAIN_SECONDS, Doubt, Ending, Metering, Release, Request, Settle, written_of
 from budgets.money import format_usd
 from budgets.passages import passage_of, takes_comments
 from budgets.records import Held, Left, Receipt
@@ -34,7 +34,7 @@ class Patience:
     # For money that running calls hold.
     hold_seconds: float = 30
     # For the rest of an answer whose caller has gone.
-    drain_seconds: float = 30
+    drain_seconds: float = DRAIN_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ class LoopbackProvider:
     ) -> None:
         self.seconds = seconds
         self.gap_seconds = gap_seconds
+        # Whether it can; else a request for a stream is answered as any other.
+        self.streams = True
         # How the next calls go wrong; one for each.
         self.faults: deque[Fault | None] = deque()
         # Of every call that came: its path, its headers (names in lower case), its body.
@@ -81,7 +83,8 @@ class LoopbackProvider:
         fault = self.faults.popleft() if self.faults else None
         upstream = SimulatedUpstream(self._count, [fault])
         path = request.path
-        call = OutgoingCall("loopback", path, dict(request.headers), raw)
+        asked = raw if self.streams else json.dumps(_unstreamed(raw)).encode()
+        call = OutgoingCall("loopback", path, dict(request.headers), asked)
         async with upstream.send(call) as answer:
             response = web.StreamResponse(status=answer.status, headers=answer.headers)
             await response.prepare(request)
@@ -102,9 +105,7 @@ class LoopbackProvider:
 
     async def _bill(self, path: str, raw: bytes) -> dict[str, Any]:
         """What the whole answer to this request uses, as the plain form of it says."""
-        asked = json.loads(raw)
-        plain = {name: value for name, value in asked.items() if name not in ("stream", "stream_options")}
-        call = OutgoingCall("loopback", path, {}, json.dumps(plain).encode())
+        call = OutgoingCall("loopback", path, {}, json.dumps(_unstreamed(raw)).encode())
         async with SimulatedUpstream(self._count).send(call) as answer:
             reply = json.loads(await answer.read())
         return {"model": reply["model"], **reply["usage"]}
@@ -120,6 +121,11 @@ class LoopbackProvider:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
+
+
+def _unstreamed(raw: bytes) -> dict[str, Any]:
+    asked = json.loads(raw)
+    return {name: value for name, value in asked.items() if name not in ("stream", "stream_options")}
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 
 import budgets
 from budgets import acompletion, completion, litellm_upstream
+from budgets.answers import openai_reply, whole_chunks
 from budgets.engine import Engine, LimitTerms
 from budgets.errors import (
     BudgetExceededError,
@@ -258,22 +260,48 @@ def test_it_blocks_inside_a_running_loop_as_well(engine: Engine) -> None:
     assert asyncio.run(acompletion("gpt-4o-mini", MESSAGES, user="ann")).budget.charge_id
 
 
+def how_charged(engine: Engine) -> str:
+    """How the last charge was counted, once no call is open any more."""
+    for _ in range(600):
+        if engine.holds() == []:
+            break
+        time.sleep(0.05)
+    charge = engine.entries("ann")[-1]
+    assert charge.kind == "charge"
+    how: str = charge.detail["usage"]["how"]
+    return how
+
+
 @pytest.mark.parametrize("model", MODELS)
-def test_breaking_off_a_stream_charges_what_came(
+def test_a_stream_that_is_broken_off_is_read_to_its_usage(
     engine: Engine, provider: LoopbackProvider, model: str
 ) -> None:
     provider.gap_seconds = 0.02
     with completion(model, MESSAGES, user="ann", stream=True) as stream:
         next(stream)
         next(stream)
-    charge = engine.entries("ann")[-1]
-    assert charge.kind == "charge"
-    assert charge.detail["how"].startswith("estimated:")
-    assert engine.holds() == []
+    # The caller has gone on, while the rest is read.
+    assert len(engine.holds()) == 1
     assert list(stream) == []
+    assert how_charged(engine) == "reported"
 
 
-def test_breaking_off_an_awaited_stream_charges_what_came(engine: Engine, provider: LoopbackProvider) -> None:
+@pytest.mark.parametrize("model", MODELS)
+def test_what_takes_too_long_is_charged_as_far_as_it_came(
+    engine: Engine, provider: LoopbackProvider, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("budgets.completions.DRAIN_SECONDS", 0.1)
+    provider.gap_seconds = 0.02
+    stream = completion(model, MESSAGES, user="ann", stream=True)
+    while not next(stream).choices[0].delta.content:
+        pass
+    provider.gap_seconds = 1
+    stream.close()
+    stream.close()
+    assert how_charged(engine).startswith("estimated:")
+
+
+def test_an_awaited_stream_outlives_its_loop(engine: Engine, provider: LoopbackProvider) -> None:
     async def some() -> None:
         async with await acompletion("gpt-4o-mini", MESSAGES, user="ann", stream=True) as stream:
             async for chunk in stream:
@@ -282,8 +310,19 @@ def test_breaking_off_an_awaited_stream_charges_what_came(engine: Engine, provid
 
     provider.gap_seconds = 0.02
     asyncio.run(some())
-    assert engine.entries("ann")[-1].detail["how"].startswith("estimated:")
-    assert engine.holds() == []
+    assert how_charged(engine) == "reported"
+
+
+def test_an_awaited_stream_that_is_forgotten_is_charged(engine: Engine, provider: LoopbackProvider) -> None:
+    async def forgetful() -> Any:
+        stream = await acompletion("gpt-4o-mini", MESSAGES, user="ann", stream=True)
+        await anext(stream)
+        return stream
+
+    provider.gap_seconds = 0.02
+    kept = asyncio.run(forgetful())
+    assert how_charged(engine) == "reported"
+    assert kept.budget is None
 
 
 def test_a_timeout_and_a_cancelled_task_leave_nothing_open(
@@ -303,7 +342,7 @@ def test_a_timeout_and_a_cancelled_task_leave_nothing_open(
 
     with pytest.raises(TimeoutError):
         asyncio.run(cancelled())
-    assert engine.holds() == []
+    assert how_charged(engine) == "reported"
     assert [entry.kind for entry in engine.entries("ann")].count("charge") == 2
 
 
@@ -323,6 +362,48 @@ def test_a_stream_that_is_cut_raises_and_is_charged(engine: Engine) -> None:
     with pytest.raises(ProviderError):
         list(stream)
     assert budgets.current_cost.nanos - before == spent(engine) > 0  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("wants_usage", [False, True])
+def test_a_plain_answer_to_a_stream_is_one_chunk(
+    engine: Engine, provider: LoopbackProvider, model: str, wants_usage: bool
+) -> None:
+    provider.streams = False
+    options = {"stream_options": {"include_usage": True}} if wants_usage else {}
+    stream = completion(model, MESSAGES, user="ann", stream=True, **options)
+    chunk, *more = list(stream)
+    assert chunk.object == "chat.completion.chunk"
+    assert "simulated" in chunk.choices[0].delta.content
+    assert chunk.choices[0].delta.tool_calls is None
+    assert chunk.choices[0].finish_reason == "stop"
+    assert "message" not in chunk.choices[0]
+    assert [each.choices for each in more] == [[]] * wants_usage
+    assert all(each.usage.completion_tokens > 0 for each in more)
+    assert parse_usd(stream.budget.cost_usd) == spent(engine) > 0
+
+
+def test_tool_calls_of_a_plain_answer_are_numbered_as_in_a_stream() -> None:
+    calls = [{"id": name, "type": "function", "function": {"name": name}} for name in "ab"]
+    reply = {
+        "id": "1",
+        "choices": [{"index": 0, "finish_reason": "tool_calls", "message": {"tool_calls": calls}}],
+    }
+    (chunk,) = whole_chunks(openai_reply(reply), None)
+    assert [(call.index, call.id) for call in chunk.choices[0].delta.tool_calls] == [(0, "a"), (1, "b")]
+
+
+@pytest.mark.parametrize("faults", [[Fault(cut_after_bytes=40)] * 3])
+def test_what_nobody_knows_says_where_it_counts(engine: Engine) -> None:
+    def hint(**how: Any) -> str:
+        with pytest.raises(ProviderError) as caught:
+            completion("gpt-4o-mini", MESSAGES, max_tokens=300, **how)
+        return caught.value.hint or ""
+
+    assert "budget holds settle" in hint(user="ann")
+    assert hint().endswith("booked nowhere")
+    budgets.max_budget = 1
+    assert "budgets.max_budget" in hint()
 
 
 @pytest.mark.parametrize("faults", [[Fault(cut_after_bytes=40)]])
