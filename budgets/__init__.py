@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from budgets import errors as errors
-    from budgets.answers import Reply as Reply
     from budgets.clients import meter as meter
     from budgets.clock import FixedClock as FixedClock
     from budgets.clock import utc_now as utc_now
-    from budgets.completions import acompletion as acompletion
-    from budgets.completions import completion as completion
+    from budgets.completing.answers import Reply as Reply
+    from budgets.completing.completions import acompletion as acompletion
+    from budgets.completing.completions import completion as completion
     from budgets.engine import Change as Change
     from budgets.engine import Engine as Engine
     from budgets.engine import LimitTerms as LimitTerms
@@ -76,10 +76,10 @@ _HOMES = {
     "PriceBook": "pricing",
     "Quote": "records",
     "Receipt": "records",
-    "Reply": "answers",
+    "Reply": "completing.answers",
     "Usage": "usage",
-    "acompletion": "completions",
-    "completion": "completions",
+    "acompletion": "completing.completions",
+    "completion": "completing.completions",
     "errors": "errors",
     "format_usd": "money",
     "litellm_callback": "litellm_hooks",
@@ -179,7 +179,7 @@ class _Package(ModuleType):
             InvalidValueError: it is set to what is no amount; the cap stays as it was.
         """
         from budgets import process_cap
-        from budgets.dollars import Usd
+        from budgets.dropin.dollars import Usd
 
         nanos = process_cap.cap_nanos()
         return None if nanos is None else Usd(nanos)
@@ -187,7 +187,7 @@ class _Package(ModuleType):
     @max_budget.setter
     def max_budget(self, amount: float | None) -> None:
         from budgets import process_cap
-        from budgets.dollars import nanos_of
+        from budgets.dropin.dollars import nanos_of
 
         process_cap.set_cap(None if amount is None else nanos_of(amount, "max_budget"))
 
@@ -195,7 +195,7 @@ class _Package(ModuleType):
     def current_cost(self) -> float:
         """What this process has spent since the cap was set; where none ever was, since it began."""
         from budgets import process_cap
-        from budgets.dollars import Usd
+        from budgets.dropin.dollars import Usd
 
         return Usd(process_cap.spent_nanos())
 

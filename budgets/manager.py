@@ -15,22 +15,23 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal, Self, cast
 
-from budgets import metering, user_cost
+from budgets import metering
 from budgets.asks import Ask
+from budgets.completing.stamps import stamp_of
 from budgets.config import Settings, load_settings
 from budgets.dialects import by_name
 from budgets.dialects.shapes import dialect_of_reply
-from budgets.dollars import Usd, nanos_of
+from budgets.dropin import user_cost
+from budgets.dropin.dollars import Usd, nanos_of
+from budgets.dropin.foreign import ForeignBudgets, is_ours
 from budgets.engine import Change, LimitTerms
 from budgets.engine.api import EngineApi
 from budgets.errors import InvalidValueError, ServerError, UnreadableReplyError
-from budgets.foreign import ForeignBudgets, is_ours
 from budgets.money import Nanos, shown
 from budgets.periods import NEVER, PeriodRule, Unit
 from budgets.plain import plain
 from budgets.records import BudgetStatus, Charge
 from budgets.server_link import Link
-from budgets.stamps import stamp_of
 from budgets.usage import Usage
 from budgets.wiring import connect, open_api, open_desk
 

@@ -173,8 +173,8 @@ def export(
 def _user_costs(
     session: Session, user: str | None, under: str | None, output: str | None, yes: bool
 ) -> UserCosts:
+    from budgets.dropin.user_cost import record_of, says_exactly
     from budgets.files import replacing
-    from budgets.user_cost import record_of, says_exactly
 
     engine = session.engine
     names = engine.users() if under is None else sorted({under, *engine.members(under)})

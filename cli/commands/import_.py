@@ -13,7 +13,7 @@ from ..results import Result
 from ..session import Session
 
 if TYPE_CHECKING:
-    from budgets.user_cost_import import Taken
+    from budgets.dropin.user_cost_import import Taken
 
 EXAMPLES = """
 budget import user_cost.json
@@ -87,8 +87,8 @@ def import_(
     the file, and what was spent in that is charged by model. Budgets that are there keep their limits. It
     is safe to repeat: only what is above the earlier imports is charged.
     """
-    from budgets.user_cost import read_file
-    from budgets.user_cost_import import take_over
+    from budgets.dropin.user_cost import read_file
+    from budgets.dropin.user_cost_import import take_over
 
     users = read_file(read_text(session.env, file, "FILE"))
     taken = tuple(take_over(session.engine, users))

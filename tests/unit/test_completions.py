@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 import budgets
-from budgets import acompletion, completion, litellm_upstream
-from budgets.answers import openai_reply, whole_chunks
+from budgets import acompletion, completion
+from budgets.completing import litellm_upstream
+from budgets.completing.answers import openai_reply, whole_chunks
 from budgets.engine import Engine, LimitTerms
 from budgets.errors import (
     BudgetExceededError,
@@ -290,7 +291,7 @@ def test_a_stream_that_is_broken_off_is_read_to_its_usage(
 def test_what_takes_too_long_is_charged_as_far_as_it_came(
     engine: Engine, provider: LoopbackProvider, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("budgets.completions.DRAIN_SECONDS", 0.1)
+    monkeypatch.setattr("budgets.completing.completions.DRAIN_SECONDS", 0.1)
     provider.gap_seconds = 0.02
     stream = completion(model, MESSAGES, user="ann", stream=True)
     while not next(stream).choices[0].delta.content:
@@ -442,7 +443,7 @@ def test_a_conversation_is_said_in_anthropics_words(provider: LoopbackProvider) 
 def test_what_cannot_be_meant_is_said_before_anything_is_sent(
     provider: LoopbackProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("budgets.litellm_upstream.installed", lambda: False)
+    monkeypatch.setattr("budgets.completing.litellm_upstream.installed", lambda: False)
     with pytest.raises(InvalidValueError) as caught:
         completion("nobody/model", MESSAGES)
     assert "llm-budgets[litellm]" in (caught.value.hint or "")

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from budgets import litellm_upstream
 from budgets.clock import FixedClock
+from budgets.completing import litellm_upstream
 from budgets.config import load_settings
+from budgets.dropin.foreign import ForeignBudgets, is_ours
 from budgets.errors import AccessDeniedError, InvalidValueError, ServerError, UnknownUserError
-from budgets.foreign import ForeignBudgets, is_ours
 from budgets.manager import BudgetManager
 from budgets.server.engines import Engines
 from budgets.server_link import Link

@@ -18,15 +18,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias, overload
 
-from budgets import calls, process_cap, stamps
-from budgets.answers import Reply
-from budgets.background import Job, line
-from budgets.capped_engine import CappedEngine
+from budgets import calls, process_cap
+from budgets.completing import stamps
+from budgets.completing.answers import Reply
+from budgets.completing.background import Job, line
+from budgets.completing.capped_engine import CappedEngine
+from budgets.completing.outgoing import Outgoing, outgoing
 from budgets.config import Settings, load_settings
 from budgets.engine import Engine
 from budgets.engine.api import EngineApi
 from budgets.metering import DRAIN_SECONDS, unconfirmed_words
-from budgets.outgoing import Outgoing, outgoing
 from budgets.records import ROOT
 from budgets.upstream import Answer, OutgoingCall, Upstream
 from budgets.usage import Usage

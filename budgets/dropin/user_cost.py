@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from budgets.dollars import Usd, nanos_of
+from budgets.dropin.dollars import Usd, nanos_of
 from budgets.errors import InvalidValueError
 from budgets.money import Nanos, shown
 from budgets.periods import BEGINNING, NEVER, PeriodRule, Unit

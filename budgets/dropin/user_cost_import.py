@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from budgets.clock import to_micros
+from budgets.dropin.user_cost import UserCost
 from budgets.engine import LimitTerms
 from budgets.engine.api import EngineApi
 from budgets.money import Nanos
 from budgets.records import Charge, Entry
-from budgets.user_cost import UserCost
 
 _NOTE = "from user_cost.json"
 

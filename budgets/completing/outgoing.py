@@ -9,11 +9,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from budgets import litellm_upstream, providers
-from budgets.answers import AnthropicChunks, OpenAIChunks, Reply, anthropic_reply, openai_reply, whole_chunks
+from budgets import providers
+from budgets.completing import litellm_upstream
+from budgets.completing.answers import (
+    AnthropicChunks,
+    OpenAIChunks,
+    Reply,
+    anthropic_reply,
+    openai_reply,
+    whole_chunks,
+)
+from budgets.completing.litellm_upstream import LiteLLMUpstream
 from budgets.dialects import by_name
 from budgets.errors import InvalidValueError, MissingKeyError
-from budgets.litellm_upstream import LiteLLMUpstream
 from budgets.metering import Request, is_stream_of
 from budgets.plain import plain
 from budgets.providers import Provider

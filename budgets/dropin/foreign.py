@@ -22,6 +22,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from budgets.asks import Ask
+from budgets.dropin.user_cost import record_of, user_of
+from budgets.dropin.user_cost_import import take_over
 from budgets.engine import Change, Engine, LimitTerms
 from budgets.errors import AccessDeniedError, InvalidValueError, ServerError, UnknownUserError
 from budgets.money import shown
@@ -30,8 +32,6 @@ from budgets.pricing import Cost, PriceBook
 from budgets.records import Budget, BudgetStatus, Charge, Quote
 from budgets.server_link import PROBLEM, Link
 from budgets.usage import Usage
-from budgets.user_cost import record_of, user_of
-from budgets.user_cost_import import take_over
 from budgets.wiring import open_unbooked
 
 # How long to wait for the answer that says whose server it is.

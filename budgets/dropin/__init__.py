@@ -1,0 +1,1 @@
+"""What `budgets.manager` needs to be LiteLLM's class: its floats, its file, and its two endpoints."""
