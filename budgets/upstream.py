@@ -9,6 +9,7 @@ true from the moment a connection stood.
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -146,7 +147,7 @@ class HttpUpstream:
                 return await self._session.request(
                     call.method,
                     url,
-                    data=call.body or None,
+                    data=_body(call.body),
                     # Packed pieces of a stream would wait in a decompressor.
                     headers={**call.headers, "accept-encoding": "identity"},
                     allow_redirects=False,
@@ -191,6 +192,14 @@ class HttpUpstream:
             if not chunk:
                 return
             yield chunk
+
+
+# From here on aiohttp wants a file to read from, so as not to stop everything else while it copies.
+_LARGE_BYTES = 2**20
+
+
+def _body(raw: bytes) -> bytes | io.BytesIO | None:
+    return io.BytesIO(raw) if len(raw) > _LARGE_BYTES else raw or None
 
 
 def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:

@@ -12,11 +12,13 @@ from aiohttp import web
 from budgets.dialects import by_name, reading
 from budgets.errors import BudgetError, InvalidValueError
 from budgets.gateway import listing
-from budgets.gateway.callers import Caller, forwarded_headers, presented_key
+from budgets.gateway.callers import Caller, forwarded_headers, is_signed, presented_key
+from budgets.gateway.deployments import asked_at
 from budgets.gateway.forwarding import forward
 from budgets.gateway.incoming import Incoming
+from budgets.gateway.packing import Unread, unpacked
 from budgets.gateway.passing import House
-from budgets.gateway.places import Place, place_of
+from budgets.gateway.places import Place, is_plain, place_of
 from budgets.gateway.refusals import Refusal, refusal, refusal_of
 from budgets.gateway.targets import Target, family
 from budgets.money import shown
@@ -62,12 +64,21 @@ class GatewayHandler:
         headers = {name.lower(): value for name, value in request.headers.items()}
         key, query = presented_key(headers, request.rel_url.raw_query_string)
         caller = self._find_caller(key) if key else None
+        if caller is None and is_signed(headers):
+            said = (
+                "this call is signed, and what a budget needs would break its signature;"
+                " use an API key of Bedrock's (AWS_BEARER_TOKEN_BEDROCK); nothing was sent"
+            )
+            return refusal(401, said, dialect, code="signed", headers=_NO_RETRY)
         if caller is None:
             said = "this key is not known here" if key else "there is no key with this call"
             return refusal(401, f"{said}; nothing was sent", dialect, code="unknown_key", headers=_NO_RETRY)
         if headers.get("upgrade", "").lower() == "websocket":
             said = "WebSockets are not metered; the same call by POST is"
             return refusal(426, said, dialect, code="not_metered", headers={"upgrade": "HTTP/1.1"})
+        if not is_plain(path):
+            said = f"{shown(path)} may mean one thing here and another there; nothing was sent"
+            return refusal(404, said, dialect, code="not_metered", headers=_NO_RETRY)
         if place is None:
             said = f"{request.method} {shown(path)} is no call that can be metered; nothing was sent"
             return refusal(404, said, dialect, code="not_metered", headers=_NO_RETRY)
@@ -76,15 +87,19 @@ class GatewayHandler:
             return refusal(404, said, dialect, code="not_metered", headers=_NO_RETRY)
         if query:
             path = f"{path}?{query}"
+        raw = await _body(request)
+        if isinstance(raw, Unread):
+            said = f"{raw.words}; nothing was sent"
+            return refusal(raw.status, said, dialect, code="unread_request", headers=_NO_RETRY)
         if place.kind == "metered":
-            raw = await _body(request)
             body = reading.parse_object(raw)
             if body is None:
                 raise InvalidValueError("the request is no JSON object", hint="nothing was sent")
             spoken = by_name(dialect)
-            asked = spoken.received(path, body)
-            if asked is None:
+            received = spoken.received(path, body)
+            if received is None:
                 raise InvalidValueError(f"{shown(path)} is no address of {dialect}", hint="nothing was sent")
+            asked = asked_at(path, received)
             _check_model(caller, asked)
             reply = _Reply(request)
             await forward(self._house, Incoming(caller, target, path, headers, spoken, asked, raw), reply)
@@ -93,7 +108,7 @@ class GatewayHandler:
             names = await asyncio.to_thread(self._house.targets.names)
             if names is not None:
                 return _listed(names, caller, path, _likely_dialect(headers, place.dialect))
-        return await self._free(request, caller, target, path, headers, place)
+        return await self._free(request, caller, target, path, headers, place, raw)
 
     async def _free(
         self,
@@ -103,6 +118,7 @@ class GatewayHandler:
         path: str,
         headers: Mapping[str, str],
         place: Place,
+        raw: bytes,
     ) -> web.StreamResponse | Refusal:
         """Forward a call that its provider does not bill."""
         if place.kind == "owned":
@@ -111,7 +127,6 @@ class GatewayHandler:
                 said = f"there is no reply {shown(place.words)} of yours here"
                 return refusal(404, said, place.dialect, code="unknown_reply", headers=_NO_RETRY)
             target = owned
-        raw = await _body(request)
         body = reading.parse_object(raw) or {}
         # A path has the method behind the model: `models/gemini-2.5-pro:countTokens`.
         model = str(body.get("model") or (listing.named_in(path) or "").rpartition(":")[0])
@@ -176,9 +191,15 @@ def _without_type(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name != "content-type"}
 
 
-async def _body(request: web.Request) -> bytes:
-    """The request's bytes; what was packed in a usual way was unpacked on arrival."""
-    return await request.read()
+async def _body(request: web.Request) -> bytes | Unread:
+    """The request's bytes, unpacked."""
+    try:
+        raw = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        return Unread(413, f"the request is larger than {MOST_REQUEST_BYTES} bytes")
+    except web.RequestPayloadError:
+        return Unread(400, "the request did not come whole")
+    return unpacked(raw, request.headers.get("content-encoding", ""), at_most=MOST_REQUEST_BYTES)
 
 
 def _check_model(caller: Caller, asked: Mapping[str, Any]) -> None:

@@ -70,6 +70,15 @@ def presented_key(headers: Mapping[str, str], query: str) -> tuple[str | None, s
     return found, "&".join(kept)
 
 
+def is_signed(headers: Mapping[str, str]) -> bool:
+    """
+    The call is signed with AWS's Signature Version 4, over its body and its host; neither stays as it was.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
+    """
+    return headers.get("authorization", "").startswith("AWS4-")
+
+
 def forwarded_headers(headers: Mapping[str, str], target: Target, dialect: str) -> dict[str, str]:
     """
     What goes to the provider: the caller's headers without its key, with the provider's.
@@ -79,7 +88,12 @@ def forwarded_headers(headers: Mapping[str, str], target: Target, dialect: str) 
         dialect: Of the call; it says where its provider expects the key.
     """
     # A header that the caller set, such as a version, stays as the caller wants it.
-    own = {name: value for name, value in headers.items() if name not in _NOT_FORWARDED}
+    about_connection = {name.strip().lower() for name in headers.get("connection", "").split(",")}
+    own = {
+        name: value
+        for name, value in headers.items()
+        if name not in _NOT_FORWARDED and name not in about_connection
+    }
     if target.bearer:
         ours = {**by_name(dialect).headers(None), **reading.bearer_headers(target.key)}
     else:

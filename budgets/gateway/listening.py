@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from aiohttp import web
 
@@ -13,6 +16,26 @@ from budgets.gateway.passing import House
 
 # An agent's conversation may come with long cookies and headers of its own; providers take about this much.
 _MOST_HEADER_BYTES = 32 * 1024
+
+
+class _WithoutWords(logging.Filter):
+    """Says what kind of error it was and where, without its words: those may quote a header, and a key."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            last = traceback.extract_tb(error.__traceback__)[-1:]
+            at = "".join(f" at {Path(frame.filename).name}:{frame.lineno}" for frame in last)
+            record.msg = f"{record.getMessage()}: {type(error).__name__}{at}"
+            record.args = record.exc_info = record.exc_text = None
+        return True
+
+
+def _logger() -> logging.Logger:
+    logger = logging.getLogger("budgets.gateway")
+    if not logger.filters:
+        logger.addFilter(_WithoutWords())
+    return logger
 
 
 @asynccontextmanager
@@ -41,7 +64,10 @@ async def listening(
     runner = web.AppRunner(
         app,
         access_log=None,
+        logger=_logger(),
         handle_signals=False,
+        # Packed requests are read by the handler, which can refuse them in the words of the call.
+        auto_decompress=False,
         shutdown_timeout=finish_seconds,
         max_line_size=_MOST_HEADER_BYTES,
         max_field_size=_MOST_HEADER_BYTES,

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from budgets.awaiting import AwaitedEngine
 from budgets.clock import iso
 from budgets.errors import BudgetError, ProviderError, UnreadableReplyError
+from budgets.gateway import deployments
 from budgets.gateway.callers import forwarded_headers
 from budgets.gateway.incoming import Incoming, Reply, Report
 from budgets.gateway.line import Line
@@ -89,7 +90,7 @@ class OneCall:
                 target.provider,
                 target.origin,
                 target.key,
-                target.renamed(call.body),
+                deployments.priced(target, call.path, target.renamed(call.body)),
                 spoken=call.dialect.name,
             ),
         )

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from budgets.dialects import reading
+
 Kind = Literal["metered", "free", "owned", "refused"]
 
 
@@ -22,6 +24,9 @@ class Place:
 
 _CHAT = "openai-chat"
 
+# A segment of an address that is itself and nothing else: no escapes, so that no server reads a slash in it.
+_NAME = r"[A-Za-z0-9._~@:-]+"
+
 # Anything else that is sent by POST may be a call that costs money, so it has to be one that we can read.
 _METERED: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"/chat/completions$"), _CHAT),
@@ -37,26 +42,34 @@ _METERED: tuple[tuple[re.Pattern[str], str], ...] = (
 # Not billed, by their providers' pages.
 _FREE: tuple[tuple[str, re.Pattern[str], str], ...] = (
     # https://platform.openai.com/docs/api-reference/models and https://platform.claude.com/docs/en/api/models-list
-    ("GET", re.compile(r"/v1beta/models(?:/[^/]+)?$"), "gemini"),
-    ("GET", re.compile(r"/models(?:/[^:]+)?$"), _CHAT),
+    ("GET", re.compile(rf"/v1beta/models(?:/{_NAME})?$"), "gemini"),
+    # Some sellers have their maker in a model's name: `/models/meta-llama/llama-4-scout`.
+    ("GET", re.compile(rf"/models(?:/{_NAME}){{0,3}}$"), _CHAT),
     # https://platform.claude.com/docs/en/build-with-claude/token-counting
     ("POST", re.compile(r"/v1/messages/count_tokens$"), "anthropic-messages"),
     # https://ai.google.dev/api/tokens
-    ("POST", re.compile(r"/models/[^/]+:countTokens$"), "gemini"),
+    ("POST", re.compile(rf"/models/{_NAME}:countTokens$"), "gemini"),
     # https://platform.openai.com/docs/api-reference/responses/input-tokens
     ("POST", re.compile(r"/responses/input_tokens$"), "openai-responses"),
 )
 
 # A reply that was stored: only who asked for it may see it, cancel it, or delete it.
 _OWNED: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("GET", re.compile(r"/responses/([^/]+)(?:/input_items)?$")),
-    ("POST", re.compile(r"/responses/([^/]+)/cancel$")),
-    ("DELETE", re.compile(r"/responses/([^/]+)$")),
+    ("GET", re.compile(rf"/responses/({_NAME})(?:/input_items)?$")),
+    ("POST", re.compile(rf"/responses/({_NAME})/cancel$")),
+    ("DELETE", re.compile(rf"/responses/({_NAME})$")),
 )
 
 _LATER = "what it costs is known only hours later, in no reply that passes here"
 _KEPT = "they are kept, and billed by time"
 _GROWS = "what is read again each time is not in the call"
+# Before anything else, because the rest of the address is that of a call which is metered elsewhere.
+_SIGNED_IN: tuple[tuple[re.Pattern[str], str], ...] = (
+    (
+        re.compile(r"/projects/[^/]+/locations/|/publishers/[^/]+/models/"),
+        "Vertex: a call carries a sign-in that ends within the hour, and no key here can stand for it",
+    ),
+)
 _REFUSED: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"/batches(?:/|$)|/messages/batches|:batchGenerateContent$"), f"batches: {_LATER}"),
     (re.compile(r"/fine_tuning(?:/|$)"), f"fine-tuning: {_LATER}"),
@@ -75,6 +88,19 @@ _REFUSED: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
+def is_plain(path: str) -> bool:
+    """
+    Whether *path* means to every server what it says.
+
+    Servers differ in how they read `..`, an empty segment, or an escape within an escape: what is metered
+    here could be something else there.
+    """
+    if not path.startswith("/") or "\\" in path or "%25" in path:
+        return False
+    segments = reading.unescaped(path).replace("\\", "/").split("/")[1:]
+    return all(segment not in ("", ".", "..") and segment.isprintable() for segment in segments)
+
+
 def place_of(method: str, path: str) -> Place | None:
     """
     What *path*, without its query, is; `None`: no path of any provider's that we know.
@@ -83,6 +109,9 @@ def place_of(method: str, path: str) -> Place | None:
         method: In capitals.
         path: Without the gateway's own segment.
     """
+    for pattern, words in _SIGNED_IN:
+        if pattern.search(path):
+            return Place("refused", _CHAT, words)
     if method == "POST":
         for pattern, dialect in _METERED:
             if pattern.search(path):

@@ -51,6 +51,8 @@ _OPENAI = {
     402: "insufficient_quota",
     403: "permission_error",
     404: "not_found_error",
+    413: "invalid_request_error",
+    415: "invalid_request_error",
     429: "rate_limit_error",
 }
 # https://platform.claude.com/docs/en/api/errors
@@ -61,6 +63,7 @@ _ANTHROPIC = {
     403: "permission_error",
     404: "not_found_error",
     413: "request_too_large",
+    415: "invalid_request_error",
     429: "rate_limit_error",
     503: "overloaded_error",
 }
@@ -71,6 +74,8 @@ _GOOGLE = {
     402: "RESOURCE_EXHAUSTED",
     403: "PERMISSION_DENIED",
     404: "NOT_FOUND",
+    413: "INVALID_ARGUMENT",
+    415: "INVALID_ARGUMENT",
     429: "RESOURCE_EXHAUSTED",
     503: "UNAVAILABLE",
 }
@@ -81,6 +86,8 @@ _BEDROCK = {
     402: "ServiceQuotaExceededException",
     403: "AccessDeniedException",
     404: "ResourceNotFoundException",
+    413: "ValidationException",
+    415: "ValidationException",
     429: "ThrottlingException",
     503: "ServiceUnavailableException",
 }

@@ -43,6 +43,8 @@ class Target:
     bases: Mapping[str, str] = field(default_factory=dict)
     # The key goes as a bearer token, wherever the dialect would put it.
     bearer: bool = False
+    # Azure: the deployments there, and the model that each one is; a deployment's name has no price.
+    deployments: Mapping[str, str] = field(default_factory=dict)
 
     def check_key(self) -> None:
         """Raise `MissingKeyError` where a call cannot succeed for want of a key."""
