@@ -16,9 +16,10 @@ from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 from budgets import pricing, providers
-from budgets.asks import Ask
+from budgets.asks import Ask, Count
 from budgets.dialects import by_name, reading
 from budgets.dialects.base import Dialect, Reported, StreamReader
+from budgets.dialects.sse import Event
 from budgets.errors import BudgetError, ProviderError, UnknownPriceError, UnreadableReplyError
 from budgets.money import money, round_up
 from budgets.ports import Clock, TokenCounter
@@ -282,6 +283,37 @@ class Metering:
         except (UnknownPriceError, UnreadableReplyError):
             return Doubt(why)
 
+    def cut(self) -> Ending:
+        """We ended it, because what came costs more than was held: that is what is charged."""
+        try:
+            reported = self.reported()
+            return Settle(self._priced(self._estimated(reported), reported))
+        except (UnknownPriceError, UnreadableReplyError) as error:
+            return Doubt(error.message)
+
+    def cut_here(self) -> list[Event] | None:
+        """The events that end the stream here; see `StreamReader.cut_here`."""
+        assert self._reader is not None, "a stream that is cut has begun"
+        return self._reader.cut_here(self._estimated(self.reported()).output_tokens)
+
+    def least_tokens(self, text: str) -> int:
+        """
+        The fewest tokens that *text* can be: our count where it is exact, else two thirds of it.
+
+        Of the vendors that were measured none came that far below (`docs/explanation/gateway.md`).
+        """
+        count = self._count(text)
+        return count.likely if count.likely == count.most else count.likely * 2 // 3
+
+    def least_nanos(self, reported: Reported, tokens: int) -> int:
+        """
+        What the call has cost at least, when so much is reported and *tokens* were written.
+
+        Raises:
+            UnknownPriceError: something of it has no price.
+        """
+        return self._priced(self._at_least(reported, tokens, "least"), reported).nanos
+
     def failed(self, error: ProviderError) -> Ending:
         """No answer came, or it broke off: released where nothing can have been charged."""
         if self.answered or error.values.get("charged_possible"):
@@ -303,14 +335,20 @@ class Metering:
 
     def _estimated(self, reported: Reported) -> Usage:
         """Our own count, said to be one: what came, and of the input what was told, else the quote's."""
-        count = self._desk.counter.count_text(
-            reported.text + reported.aside, provider=self.quote.provider, model=self.quote.model
-        )
+        count = self._count(reported.text + reported.aside)
+        return self._at_least(reported, count.likely, count.how)
+
+    def _count(self, text: str) -> Count:
+        return self._desk.counter.count_text(text, provider=self.quote.provider, model=self.quote.model)
+
+    def _at_least(self, reported: Reported, tokens: int, how: str) -> Usage:
+        """What was told, with *tokens* of output at least, of which reasoning that was shown is a part."""
         told = dict(reported.usage.counts) if reported.usage is not None else {}
-        output = max(count.likely, told.pop("output", 0))
+        written = reported.usage.output_tokens if reported.usage is not None else 0
+        output = told.pop("output", 0) + max(0, tokens - written)
         if not told:
             told = {"input": self.quote.input_tokens}
-        return Usage.of(how=f"estimated:{count.how}", **{**told, "output": output})
+        return Usage.of(how=f"estimated:{how}", **{**told, "output": output})
 
     def _priced(self, reported: Reported) -> Charge:
         usage = reported.usage

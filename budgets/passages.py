@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from budgets.dialects import reading
+from budgets.dialects.json_array import ArraySplitter
+from budgets.dialects.sse import Event, framed
 from budgets.metering import Metering
 
 # Where one server-sent event ends: at an empty line.
@@ -29,10 +31,23 @@ class Passage(Protocol):
         """What was kept back, when the stream has ended."""
         ...
 
+    def end(self, events: Sequence[Event]) -> bytes:
+        """These events in the place of all that is still to come; what was kept back is left out."""
+        ...
 
-def passage_of(metering: Metering) -> Passage:
-    """The passage for the stream of this call."""
-    return _WithoutUsage() if metering.asked_for_usage else _Whole()
+
+def passage_of(metering: Metering, content_type: str = "") -> Passage:
+    """
+    The passage for the stream of this call.
+
+    Args:
+        content_type: Of the answer, for who may have to put an end to the stream; else it passes as it comes.
+    """
+    if metering.asked_for_usage:
+        return _WithoutUsage()
+    if content_type.startswith("text/event-stream"):
+        return _Events()
+    return _Objects() if content_type.startswith("application/json") else _Whole()
 
 
 def is_usage_alone(chunk: Mapping[str, Any]) -> bool:
@@ -56,13 +71,66 @@ def takes_comments(metering: Metering, headers: Mapping[str, str]) -> bool:
 
 
 class _Whole:
-    """Everything, at once."""
+    """Everything, at once; nothing can be put in its place."""
 
     def feed(self, piece: bytes) -> bytes:
         return piece
 
     def rest(self) -> bytes:
         return b""
+
+    def end(self, events: Sequence[Event]) -> bytes:
+        assert not events, "frames are not written here"
+        return b""
+
+
+class _Events:
+    """Everything, event by event: a stream may have to end, and half an event could not be taken back."""
+
+    def __init__(self) -> None:
+        self._kept = bytearray()
+
+    def feed(self, piece: bytes) -> bytes:
+        if not self._kept and piece.endswith(b"\n\n"):
+            return piece
+        # An end may have begun in the piece before.
+        start = max(0, len(self._kept) - 3)
+        self._kept += piece
+        ends = ((self._kept.rfind(mark, start), mark) for mark in (b"\n\n", b"\r\n\r\n", b"\r\r"))
+        end = max((at + len(mark) for at, mark in ends if at >= 0), default=0)
+        passed = bytes(self._kept[:end])
+        del self._kept[:end]
+        return passed
+
+    def rest(self) -> bytes:
+        kept = bytes(self._kept)
+        self._kept.clear()
+        return kept
+
+    def end(self, events: Sequence[Event]) -> bytes:
+        self._kept.clear()
+        return b"".join(map(framed, events))
+
+
+class _Objects:
+    """The objects of one JSON array, each as it was sent, as soon as it is whole."""
+
+    def __init__(self) -> None:
+        self._objects = ArraySplitter()
+        self._before = b"["
+
+    def feed(self, piece: bytes) -> bytes:
+        return b"".join(map(self._next, self._objects.feed(piece)))
+
+    def _next(self, found: bytes) -> bytes:
+        before, self._before = self._before, b",\r\n"
+        return before + found
+
+    def rest(self) -> bytes:
+        return b"[]" if self._before == b"[" else b"]"
+
+    def end(self, events: Sequence[Event]) -> bytes:
+        return b"".join(self._next(event.data.encode("utf-8", "replace")) for event in events) + self.rest()
 
 
 class _WithoutUsage:
@@ -84,6 +152,10 @@ class _WithoutUsage:
     def rest(self) -> bytes:
         kept, self._kept = self._kept, b""
         return _without_usage(kept)
+
+    def end(self, events: Sequence[Event]) -> bytes:
+        self._kept = b""
+        return b"".join(map(framed, events))
 
 
 # How a chunk ends that has the field for the sake of the last one. Within a JSON string its quotes would be

@@ -13,7 +13,7 @@ from budgets.asks import Ask
 from budgets.dialects import reading
 from budgets.dialects.anthropic_messages_request import read_request, region_of
 from budgets.dialects.base import NO_HEADERS, Reported, Sent
-from budgets.dialects.sse import SseSplitter
+from budgets.dialects.sse import Event, SseSplitter
 from budgets.usage import Usage
 
 _VERSION = "2023-06-01"
@@ -151,6 +151,10 @@ class AnthropicMessagesStream:
         self._usage: Any = None
         self._answer: list[str] = []
         self._aside: list[str] = []
+        # Blocks that have begun and not ended, by their index.
+        self._open: set[int] = set()
+        # Why the answer ended was said.
+        self._stopped = False
         self._finished = False
         self._broken = False
 
@@ -173,9 +177,15 @@ class AnthropicMessagesStream:
             self._add_usage(self._message.get("usage"))
         elif kind == "message_delta":
             self._add_usage(event.get("usage"))
+            delta = event.get("delta")
+            self._stopped = isinstance(delta, Mapping) and delta.get("stop_reason") is not None
         elif kind == "message_stop":
             self._finished = True
+        elif kind == "content_block_stop":
+            self._open.discard(event.get("index"))
         elif kind in ("content_block_start", "content_block_delta"):
+            if kind == "content_block_start" and type(index := event.get("index")) is int:
+                self._open.add(index)
             return self._add_block(event.get("content_block") or event.get("delta"))
         return ""
 
@@ -218,6 +228,18 @@ class AnthropicMessagesStream:
         return _reported(
             self._message, self._usage, finished=self._finished, answer=self._answer, aside=self._aside
         )
+
+    def cut_here(self, output_tokens: int) -> list[Event] | None:
+        """Open blocks are stopped, then the message is, at `max_tokens`."""
+        if self._finished or self._stopped:
+            return None
+        ended = {"stop_reason": "max_tokens", "stop_sequence": None}
+        events: list[dict[str, Any]] = [
+            *({"type": "content_block_stop", "index": index} for index in sorted(self._open)),
+            {"type": "message_delta", "delta": ended, "usage": {"output_tokens": output_tokens}},
+            {"type": "message_stop"},
+        ]
+        return [Event(event["type"], reading.compact_json(event)) for event in events]
 
 
 def _written_beside(block: Mapping[str, Any]) -> Iterator[str]:

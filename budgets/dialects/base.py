@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from budgets.asks import Ask
+from budgets.dialects.sse import Event
 from budgets.pricing import Picos
 from budgets.usage import Usage
 
@@ -72,6 +73,18 @@ class StreamReader(Protocol):
         Raises:
             UnreadableReplyError: a usage block came and cannot be trusted. `feed` never raises it, so
                 that a caller still gets the rest of the answer.
+        """
+        ...
+
+    def cut_here(self, output_tokens: int) -> list[Event] | None:
+        """
+        The events that end the stream here as this dialect ends an answer at its limit, open parts first.
+
+        For a caller who has every whole event that was fed. `None`: the answer is complete, and what is still
+        to come only says so. An empty list: this wire has no end that could be written by anybody else.
+
+        Args:
+            output_tokens: How many tokens were written so far, where the end says that.
         """
         ...
 

@@ -16,6 +16,7 @@ from budgets.dialects import reading
 from budgets.dialects.base import NO_HEADERS, Reported, Sent
 from budgets.dialects.bedrock_converse_request import lowered, read_request
 from budgets.dialects.eventstream import FrameSplitter
+from budgets.dialects.sse import Event
 from budgets.usage import Usage
 
 _ADDRESS = re.compile(r"(?:^|/)model/(.+)/converse(-stream)?$")
@@ -150,6 +151,10 @@ class BedrockConverseStream:
         return reported(
             events.metadata, events.written, finished=bool(events.metadata), stopped=events.stopped
         )
+
+    def cut_here(self, output_tokens: int) -> list[Event] | None:  # noqa: ARG002 - nothing is written
+        """Frames are not events that anybody else writes: only the connection can be broken off."""
+        return None if self._events.metadata else []
 
 
 class ConverseEvents:

@@ -22,6 +22,7 @@ from budgets.dialects.bedrock_converse import BedrockConverse, ConverseEvents
 from budgets.dialects.bedrock_invoke_request import limit_output, read_request
 from budgets.dialects.eventstream import FrameSplitter
 from budgets.dialects.openai_chat import OpenAIChat
+from budgets.dialects.sse import Event
 from budgets.errors import UnreadableReplyError
 from budgets.usage import Usage
 
@@ -221,6 +222,10 @@ class BedrockInvokeStream:
             text="".join(self._answer),
             aside="".join(self._nova.written.aside),
         )
+
+    def cut_here(self, output_tokens: int) -> list[Event] | None:  # noqa: ARG002 - nothing is written
+        """Frames are not events that anybody else writes: only the connection can be broken off."""
+        return None if self._finished else []
 
 
 # https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-meta.html

@@ -15,7 +15,7 @@ from budgets.asks import Ask
 from budgets.dialects import reading
 from budgets.dialects.base import NO_HEADERS, Reported, Sent
 from budgets.dialects.inputs import Inputs
-from budgets.dialects.sse import SseSplitter
+from budgets.dialects.sse import Event, SseSplitter
 from budgets.money import shown
 from budgets.usage import MOST_COUNT, Usage
 
@@ -150,6 +150,8 @@ class CohereV2Stream:
         self._usage: Any = None
         self._answer: list[str] = []
         self._aside: list[str] = []
+        # Parts of the content that have begun and not ended, by their index.
+        self._open: set[int] = set()
         self._finished = False
         self._broken = False
 
@@ -166,6 +168,11 @@ class CohereV2Stream:
             return ""
         kind, delta = event.get("type"), event.get("delta")
         self._id = reading.text_or_none(event.get("id")) or self._id
+        if type(index := event.get("index")) is int:
+            if kind == "content-start":
+                self._open.add(index)
+            elif kind == "content-end":
+                self._open.discard(index)
         if not isinstance(delta, Mapping):
             return ""
         if kind == "message-end":
@@ -202,6 +209,18 @@ class CohereV2Stream:
             text="".join(self._answer),
             aside="".join(self._aside),
         )
+
+    def cut_here(self, output_tokens: int) -> list[Event] | None:
+        """Open parts are ended, then the message is, at `MAX_TOKENS`."""
+        if self._finished:
+            return None
+        units = {"output_tokens": output_tokens}
+        ended = {"finish_reason": "MAX_TOKENS", "usage": {"billed_units": units, "tokens": units}}
+        events: list[dict[str, Any]] = [
+            *({"type": "content-end", "index": index} for index in sorted(self._open)),
+            {"type": "message-end", "id": self._id, "delta": ended},
+        ]
+        return [Event(event["type"], reading.compact_json(event)) for event in events]
 
 
 def _embeds(body: Mapping[str, Any]) -> bool:

@@ -16,7 +16,7 @@ from budgets.dialects import reading
 from budgets.dialects.base import NO_HEADERS, Reported, Sent
 from budgets.dialects.gemini_request import embeds, key_in, read_request
 from budgets.dialects.json_array import ArraySplitter
-from budgets.dialects.sse import SseSplitter
+from budgets.dialects.sse import Event, SseSplitter
 from budgets.usage import Usage
 
 _ADDRESS = re.compile(
@@ -170,6 +170,8 @@ class GeminiStream:
         self._last: dict[str, Any] = {}
         self._usage: Any = None
         self._written = _Written()
+        # Candidate -> whether it has ended.
+        self._candidates: dict[int, bool] = {}
         self._finished = False
         self._broken = False
 
@@ -200,6 +202,10 @@ class GeminiStream:
         for name in ("modelVersion", "responseId"):
             if reply.get(name) is not None:
                 self._last[name] = reply[name]
+        for candidate in reading.objects_in(reply.get("candidates")):
+            if type(index := candidate.get("index", 0)) is int:
+                ended = candidate.get("finishReason") is not None
+                self._candidates[index] = ended or self._candidates.get(index, False)
         self._finished = self._finished or _ended(reply)
         return self._written.add(reply)
 
@@ -214,6 +220,25 @@ class GeminiStream:
         if self._broken and self._usage is None:
             raise reading.unreadable("stream", "has a piece that is not JSON, and no usage")
         return _reported(self._last, self._usage, self._written, finished=self._finished)
+
+    def cut_here(self, output_tokens: int) -> list[Event] | None:  # noqa: ARG002 - its own figures stand
+        """One more piece, in which every candidate that is open ends at `MAX_TOKENS`."""
+        running = [index for index, ended in sorted(self._candidates.items()) if not ended]
+        if self._finished and not running:
+            return None
+        piece = {
+            "candidates": [
+                {
+                    "content": {"parts": [{"text": ""}], "role": "model"},
+                    "finishReason": "MAX_TOKENS",
+                    "index": index,
+                }
+                for index in running or [0]
+            ],
+            **({"usageMetadata": self._usage} if isinstance(self._usage, Mapping) else {}),
+            **self._last,
+        }
+        return [Event("message", reading.compact_json(piece))]
 
 
 def _ended(reply: Mapping[str, Any]) -> bool:

@@ -16,7 +16,7 @@ from budgets.dialects import reading
 from budgets.dialects.base import NO_HEADERS, Reported, Sent
 from budgets.dialects.openai_chat_request import LIMITS, own_limits, read_request, searches
 from budgets.dialects.openai_usage import read_bill, read_usage
-from budgets.dialects.sse import SseSplitter
+from budgets.dialects.sse import Event, SseSplitter
 from budgets.usage import Usage
 
 # OpenAI's own reasoning models refuse `max_tokens`; most copies know nothing else.
@@ -150,6 +150,9 @@ class OpenAIChatStream:
         self._written = _Written()
         self._usage: Any = None
         self._names: dict[str, str] = {}
+        self._created = 0
+        # Choice -> why it ended; `None`: it has not.
+        self._choices: dict[int, str | None] = {}
         self._finished = False
         self._broken = False
 
@@ -175,9 +178,15 @@ class OpenAIChatStream:
         for usage in (groq.get("usage") if isinstance(groq, Mapping) else None, chunk.get("usage")):
             if usage is not None:
                 self._usage = usage
-        return "".join(
-            self._written.add(choice.get("delta")) for choice in reading.objects_in(chunk.get("choices"))
-        )
+        if type(created := chunk.get("created")) is int:
+            self._created = created
+        return "".join(self._take_choice(choice) for choice in reading.objects_in(chunk.get("choices")))
+
+    def _take_choice(self, choice: Mapping[str, Any]) -> str:
+        if type(index := choice.get("index", 0)) is int:
+            ended = reading.text_or_none(choice.get("finish_reason"))
+            self._choices[index] = ended or self._choices.get(index)
+        return self._written.add(choice.get("delta"))
 
     def reported(self) -> Reported:
         """
@@ -199,6 +208,23 @@ class OpenAIChatStream:
             text="".join(self._written.answer),
             aside="".join(self._written.aside),
         )
+
+    def cut_here(self, output_tokens: int) -> list[Event] | None:  # noqa: ARG002 - a chunk does not say it
+        """A chunk with `finish_reason: length` for each choice that is open, then `[DONE]`."""
+        running = [index for index, ended in sorted(self._choices.items()) if ended is None]
+        if self._finished or (self._choices and not running):
+            return None
+        return [*(self._last_chunk(index) for index in running or [0]), Event("message", "[DONE]")]
+
+    def _last_chunk(self, index: int) -> Event:
+        chunk = {
+            "id": self._names.get("id", ""),
+            "object": "chat.completion.chunk",
+            "created": self._created,
+            "model": self._names.get("model", ""),
+            "choices": [{"index": index, "delta": {}, "logprobs": None, "finish_reason": "length"}],
+        }
+        return Event("message", reading.compact_json(chunk))
 
 
 def _with_searches(usage: Usage | None, model: Any) -> Usage | None:

@@ -12,8 +12,9 @@ from typing import Any
 from budgets.asks import Ask
 from budgets.dialects import openai_usage, reading
 from budgets.dialects.base import NO_HEADERS, Reported, Sent
+from budgets.dialects.openai_responses_cut import OpenItems
 from budgets.dialects.openai_responses_request import LEAST_OUTPUT, read_request
-from budgets.dialects.sse import SseSplitter
+from budgets.dialects.sse import Event, SseSplitter
 from budgets.usage import Usage
 
 # A response in one of these states will not change any more.
@@ -145,6 +146,7 @@ class OpenAIResponsesStream:
         self._response: Mapping[str, Any] = {}
         self._answer: list[str] = []
         self._aside: list[str] = []
+        self._items = OpenItems()
         self._finished = False
         self._broken = False
 
@@ -161,6 +163,7 @@ class OpenAIResponsesStream:
             self._broken = True
             return ""
         kind = str(event.get("type"))
+        self._items.note(kind, event)
         delta = reading.text_or_none(event.get("delta")) or ""
         if kind == "response.output_text.delta":
             self._answer.append(delta)
@@ -184,6 +187,10 @@ class OpenAIResponsesStream:
         if self._broken and self._response.get("usage") is None:
             raise reading.unreadable("stream", "has a piece that is not JSON, and no usage")
         return _reported(self._response, finished=self._finished, answer=self._answer, aside=self._aside)
+
+    def cut_here(self, output_tokens: int) -> list[Event] | None:  # noqa: ARG002 - no usage is said of ours
+        """Open parts and items are ended, then the response is, as incomplete."""
+        return None if self._finished else self._items.cut_here(self._response)
 
 
 def _reported(

@@ -26,6 +26,13 @@ class Event:
         return f"Event(name={self.name!r}, data=<{len(self.data)} characters>)"
 
 
+def framed(event: Event) -> bytes:
+    """*event* as it stands in a stream."""
+    name = "" if event.name == "message" else f"event: {event.name}\n"
+    lines = "".join(f"data: {line}\n" for line in event.data.split("\n"))
+    return f"{name}{lines}\n".encode("utf-8", "replace")
+
+
 class SseSplitter:
     """
     Collects bytes and gives back the events that they complete.

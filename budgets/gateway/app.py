@@ -175,9 +175,14 @@ class _Reply:
     async def piece(self, piece: bytes) -> None:
         await self.response.write(piece)
 
-    def break_off(self) -> None:
-        if self._request.transport is not None:
-            self._request.transport.close()
+    def break_off(self, *, at_once: bool = False) -> None:
+        transport = self._request.transport
+        if transport is None:
+            return
+        if at_once:
+            transport.abort()
+        else:
+            transport.close()
 
 
 def _passed(headers: Mapping[str, str]) -> dict[str, str]:

@@ -43,8 +43,13 @@ class Reply(Protocol):
         """More of it. Raises `ConnectionError` where the caller has gone."""
         ...
 
-    def break_off(self) -> None:
-        """An answer that has begun does not come to its end: the caller has to see that."""
+    def break_off(self, *, at_once: bool = False) -> None:
+        """
+        An answer that has begun does not come to its end: the caller has to see that.
+
+        Args:
+            at_once: What was not taken yet is thrown away, too.
+        """
         ...
 
 

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from budgets.awaiting import AwaitedEngine
 from budgets.clock import iso
+from budgets.dialects.sse import Event
 from budgets.errors import BudgetError, ProviderError, UnreadableReplyError
-from budgets.gateway import deployments
+from budgets.gateway import cutting, deployments
+from budgets.gateway.allowance import Allowance
 from budgets.gateway.callers import forwarded_headers
+from budgets.gateway.cutting import Cut
 from budgets.gateway.incoming import Incoming, Reply, Report
 from budgets.gateway.line import Line
 from budgets.gateway.owners import Owners
 from budgets.gateway.targets import Target, Targets
 from budgets.metering import DRAIN_SECONDS, Doubt, Ending, Metering, Release, Request, Settle, written_of
 from budgets.money import format_usd
-from budgets.passages import passage_of, takes_comments
+from budgets.passages import Passage, passage_of, takes_comments
 from budgets.records import Held, Left, Receipt
 from budgets.upstream import Answer, OutgoingCall, Upstream
 
@@ -36,6 +39,8 @@ class Patience:
     hold_seconds: float = 30
     # For the rest of an answer whose caller has gone.
     drain_seconds: float = DRAIN_SECONDS
+    # For a caller to take what has come, before it is taken for gone.
+    reader_seconds: float = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,8 @@ class House:
     upstream: Upstream
     # How long is waited, and for what.
     patience: Patience = Patience()
+    # How a stream is ended that would cost more than was held for it.
+    cut: Cut = "length"
     # Is told what became of every call; must be quick.
     report: Callable[[Report], None] = lambda _: None
     # Those who wait for money.
@@ -191,23 +198,33 @@ class OneCall:
             await self._reply.whole(answer.status, headers, raw)
 
     async def _pass_stream(self, metering: Metering, answer: Answer) -> None:
-        passage = passage_of(metering)
+        passage = passage_of(metering, answer.headers.get("content-type", ""))
+        allowance = Allowance(metering)
+        events: list[Event] | None = None
         metering.feed(b"")
         self._begun = True
         await self._to_caller(self._reply.begin(answer.status, {**answer.headers, **self._figures(metering)}))
-        async for piece in self._with_deadline(answer.chunks):
-            metering.feed(piece)
-            passed = passage.feed(piece)
-            if passed and not self._caller_gone:
-                await self._to_caller(self._reply.piece(passed))
+        async with aclosing(self._with_deadline(answer.chunks)) as pieces:
+            async for piece in pieces:
+                metering.feed(piece)
+                passed = passage.feed(piece)
+                if passed and not self._caller_gone:
+                    await self._to_caller(self._reply.piece(passed))
+                if allowance.used_up(len(piece)) and (events := metering.cut_here()) is not None:
+                    break
         try:
-            ending = metering.finish()
+            ending = metering.finish() if events is None else metering.cut()
         except UnreadableReplyError as error:
             ending = Doubt(error.message, error)
         self._remember(metering)
         await self._write(ending)
-        last = passage.rest()
-        if takes_comments(metering, answer.headers):
+        if events == []:
+            # This wire has no end that we could write.
+            self._reply.break_off()
+            return
+        comments = takes_comments(metering, answer.headers)
+        last = passage.rest() if events is None else self._cut(metering, passage, events, comments=comments)
+        if comments:
             # A comment: no reader of events sees it, a person who looks at the stream does.
             last += "".join(
                 f": {name}: {value}\n" for name, value in self._figures(metering).items()
@@ -216,14 +233,27 @@ class OneCall:
         if last:
             await self._to_caller(self._reply.piece(last))
 
+    def _cut(self, metering: Metering, passage: Passage, events: Sequence[Event], *, comments: bool) -> bytes:
+        """The end of a stream that the budget ends."""
+        assert self._held is not None, "what is answered was held"
+        said = cutting.words(self._held)
+        if self._house.cut == "error":
+            events = [cutting.error_event(said, metering.dialect.name)]
+        before = cutting.comment(said) if comments else b""
+        return before + passage.end(events)
+
     async def _to_caller(self, sending: Awaitable[None]) -> None:
         """Pass something on; where the caller has gone, the rest is read for the sake of its usage."""
         try:
-            await sending
+            async with asyncio.timeout(self._house.patience.reader_seconds):
+                await sending
         except ConnectionError:
             self._caller_gone = True
+        except TimeoutError:
+            self._caller_gone = True
+            self._reply.break_off(at_once=True)
 
-    async def _with_deadline(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def _with_deadline(self, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         """The pieces as they come; once the caller has gone, only for a bounded time."""
         loop = asyncio.get_running_loop()
         until: float | None = None

@@ -16,11 +16,12 @@ from budgets.gateway.incoming import Report
 from budgets.gateway.listening import listening
 from budgets.gateway.passing import House
 from budgets.gateway.targets import ByName, Target
-from budgets.providers import named
+from budgets.providers import Provider, named
 from budgets.upstream import HttpUpstream
 from tests.support.provider import LoopbackProvider
 
 KEY = "bk_run_key"
+_BEDROCK = Provider("aws", "bedrock-converse", "http://unused", "https://docs.aws.amazon.com/bedrock/")
 
 
 class Gate:
@@ -61,6 +62,7 @@ async def gate(engine: budgets.Engine, provider: LoopbackProvider, **how: Any) -
             Target("groq", named("groq"), provider.url, None, missing_key=("GROQ_API_KEY",)),
             Target("google", named("google"), provider.url, "AIza-real"),
             Target("cohere", named("cohere"), provider.url, "co-real"),
+            Target("bedrock", _BEDROCK, provider.url, "b-real"),
             Target("azure", named("openai"), provider.url, "az-real", deployments={"prod": "gpt-4o-mini"}),
         ]
     )
