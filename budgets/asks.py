@@ -70,6 +70,10 @@ class Ask:
     service_tier: str | None = None
     # Where it is to be processed, when that has a price of its own: `us`.
     region: str | None = None
+    # What is billed beside tokens, as far as the request says it: units, and the most of each.
+    fees: tuple[tuple[str, int], ...] = ()
+    # What is read and written is billed; else the fees are all.
+    by_tokens: bool = True
     # Why the request does not bound what the provider reads, in words; empty when it does.
     unbounded: tuple[str, ...] = ()
 

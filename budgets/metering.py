@@ -296,14 +296,9 @@ class Metering:
         assert self._reader is not None, "a stream that is cut has begun"
         return self._reader.cut_here(self._estimated(self.reported()).output_tokens)
 
-    def least_tokens(self, text: str) -> int:
-        """
-        The fewest tokens that *text* can be: our count where it is exact, else two thirds of it.
-
-        Of the vendors that were measured none came that far below (`docs/explanation/gateway.md`).
-        """
-        count = self._count(text)
-        return count.likely if count.likely == count.most else count.likely * 2 // 3
+    def count(self, text: str) -> Count:
+        """Our own count of a text that the model wrote."""
+        return self._desk.counter.count_text(text, provider=self.quote.provider, model=self.quote.model)
 
     def least_nanos(self, reported: Reported, tokens: int) -> int:
         """
@@ -335,11 +330,8 @@ class Metering:
 
     def _estimated(self, reported: Reported) -> Usage:
         """Our own count, said to be one: what came, and of the input what was told, else the quote's."""
-        count = self._count(reported.text + reported.aside)
+        count = self.count(reported.text + reported.aside)
         return self._at_least(reported, count.likely, count.how)
-
-    def _count(self, text: str) -> Count:
-        return self._desk.counter.count_text(text, provider=self.quote.provider, model=self.quote.model)
 
     def _at_least(self, reported: Reported, tokens: int, how: str) -> Usage:
         """What was told, with *tokens* of output at least, of which reasoning that was shown is a part."""
@@ -347,7 +339,7 @@ class Metering:
         written = reported.usage.output_tokens if reported.usage is not None else 0
         output = told.pop("output", 0) + max(0, tokens - written)
         if not told:
-            told = {"input": self.quote.input_tokens}
+            told = {"input": self.quote.input_tokens, **dict(self.ask.fees)}
         return Usage.of(how=f"estimated:{how}", **{**told, "output": output})
 
     def _priced(self, reported: Reported) -> Charge:

@@ -17,11 +17,14 @@ _DIALECTS = {
     "openai-chat": ("openai_chat", "OpenAIChat"),
     "openai-responses": ("openai_responses", "OpenAIResponses"),
     "openai-embeddings": ("openai_embeddings", "OpenAIEmbeddings"),
+    "openai-completions": ("openai_completions", "OpenAICompletions"),
+    "openai-images": ("openai_images", "OpenAIImages"),
     "anthropic-messages": ("anthropic_messages", "AnthropicMessages"),
     "gemini": ("gemini", "Gemini"),
     "bedrock-converse": ("bedrock_converse", "BedrockConverse"),
     "bedrock-invoke": ("bedrock_invoke", "BedrockInvoke"),
     "cohere-v2": ("cohere_v2", "CohereV2"),
+    "cohere-rerank": ("cohere_rerank", "CohereRerank"),
 }
 
 NAMES = tuple(_DIALECTS)

@@ -311,18 +311,25 @@ def _read_usage(block: Any, place: str) -> Usage | None:
         field = f"{place}.{name}"
         units = reading.block_at(block, name, field)
         keys = ("input_tokens", "output_tokens", "image_tokens", "search_units")
-        read, written, seen, searches = (_whole(units, key, f"{field}.{key}") for key in keys)
+        read, written, seen, searches = (whole_number(units, key, f"{field}.{key}") for key in keys)
         if searches:
             raise reading.unreadable(
-                f"{field}.search_units", "is a unit of reranking, which has no price here"
+                f"{field}.search_units", "is a unit of reranking, which is a call of its own"
             )
         if read is not None or written is not None or seen is not None:
             return reading.usage_of({"input": read or 0, "input_image": seen or 0, "output": written or 0})
     return None
 
 
-def _whole(units: Mapping[str, Any], key: str, field: str) -> int | None:
-    """A count. Cohere's schema has these as numbers, so a whole one may be written with a fraction of 0."""
+def whole_number(units: Mapping[str, Any], key: str, field: str) -> int | None:
+    """
+    The count under *key*; `None` when it is absent or null.
+
+    Cohere's schema has these as numbers, so a whole one may be written with a fraction of 0.
+
+    Raises:
+        UnreadableReplyError: it is no count.
+    """
     value = units.get(key)
     if isinstance(value, Decimal | float) and 0 <= value <= MOST_COUNT and value == int(value):
         return int(value)

@@ -8,6 +8,11 @@ from budgets.asks import Ask, Image
 from budgets.dialects import reading
 
 
+def is_token(value: Any) -> bool:
+    """Whether *value* is the id of a token."""
+    return type(value) is int and value >= 0
+
+
 class Inputs:
     """Texts, tools, pictures, and why the rest has no bound; a dialect's own reader fills it."""
 

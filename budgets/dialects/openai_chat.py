@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from budgets.asks import Ask
 from budgets.dialects import reading
@@ -145,6 +145,10 @@ class OpenAIChat:
 class OpenAIChatStream:
     """Reads one stream of `chat.completion.chunk` events; `[DONE]` is its end."""
 
+    # What a chunk is, and a choice of it in which nothing more is written.
+    object_name = "chat.completion.chunk"
+    nothing_more: ClassVar[Mapping[str, Any]] = {"delta": {}}
+
     def __init__(self) -> None:
         self._events = SseSplitter()
         self._written = _Written()
@@ -186,7 +190,11 @@ class OpenAIChatStream:
         if type(index := choice.get("index", 0)) is int:
             ended = reading.text_or_none(choice.get("finish_reason"))
             self._choices[index] = ended or self._choices.get(index)
-        return self._written.add(choice.get("delta"))
+        return self._written.add(self.written_in(choice))
+
+    def written_in(self, choice: Mapping[str, Any]) -> Any:
+        """What a chunk's choice has of its message."""
+        return choice.get("delta")
 
     def reported(self) -> Reported:
         """
@@ -219,10 +227,10 @@ class OpenAIChatStream:
     def _last_chunk(self, index: int) -> Event:
         chunk = {
             "id": self._names.get("id", ""),
-            "object": "chat.completion.chunk",
+            "object": self.object_name,
             "created": self._created,
             "model": self._names.get("model", ""),
-            "choices": [{"index": index, "delta": {}, "logprobs": None, "finish_reason": "length"}],
+            "choices": [{"index": index, **self.nothing_more, "logprobs": None, "finish_reason": "length"}],
         }
         return Event("message", reading.compact_json(chunk))
 

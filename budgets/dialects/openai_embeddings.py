@@ -13,6 +13,7 @@ from typing import Any
 from budgets.asks import Ask
 from budgets.dialects import openai_usage, reading
 from budgets.dialects.base import NO_HEADERS, Reported, Sent
+from budgets.dialects.inputs import is_token
 from budgets.dialects.openai_chat import OpenAIChatStream
 
 # https://learn.microsoft.com/azure/ai-services/openai/reference#embeddings
@@ -50,7 +51,7 @@ class OpenAIEmbeddings:
         Raises:
             InvalidValueError: *system*, *temperature* or *stream*, which no embedding has.
         """
-        reading.refuse_for_vectors(system=system, temperature=temperature, stream=stream or None)
+        reading.refuse_without_answer(system=system, temperature=temperature, stream=stream or None)
         return {"model": model, "input": [message["content"] for message in messages]}
 
     def read_request(self, body: Mapping[str, Any]) -> Ask:
@@ -66,10 +67,10 @@ class OpenAIEmbeddings:
             given = [given]
         if not isinstance(given, list) or not given:
             raise reading.wrong("input", "is neither text nor a list with something in it")
-        if all(_is_token(each) for each in given):
+        if all(is_token(each) for each in given):
             given = [given]
         texts = [each for each in given if isinstance(each, str)]
-        ids = [each for each in given if isinstance(each, list) and all(_is_token(token) for token in each)]
+        ids = [each for each in given if isinstance(each, list) and all(is_token(token) for token in each)]
         if len(texts) + len(ids) != len(given):
             raise reading.wrong("input", "has something else than texts and token ids in it")
         return Ask(
@@ -123,7 +124,3 @@ class OpenAIEmbeddings:
     def read_error(self, body: bytes) -> str:
         """The provider's own words from an error body, one line."""
         return reading.words_of_error(body)
-
-
-def _is_token(value: Any) -> bool:
-    return type(value) is int and value >= 0

@@ -12,6 +12,7 @@ from typing import Any
 from budgets.asks import Ask
 from budgets.dialects import openai_usage, reading
 from budgets.dialects.base import NO_HEADERS, Reported, Sent
+from budgets.dialects.image_tokens import GPT_IMAGE_1
 from budgets.dialects.openai_responses_cut import OpenItems
 from budgets.dialects.openai_responses_request import LEAST_OUTPUT, read_request
 from budgets.dialects.sse import Event, SseSplitter
@@ -41,14 +42,6 @@ _ASIDE = frozenset(
 # https://platform.openai.com/docs/guides/tools-image-generation
 _IMAGE_TOOL = "image_generation"
 _IMAGE_MODEL = "gpt-image-1"
-
-# The tokens of an image, by quality and size, for replies that make one and do not count it.
-# https://platform.openai.com/docs/guides/image-generation#cost-and-latency
-_IMAGE_TOKENS = {
-    "low": {"1024x1024": 272, "1024x1536": 408, "1536x1024": 400},
-    "medium": {"1024x1024": 1056, "1024x1536": 1584, "1536x1024": 1568},
-    "high": {"1024x1024": 4160, "1024x1536": 6240, "1536x1024": 6208},
-}
 
 
 class OpenAIResponses:
@@ -296,7 +289,7 @@ def _images(response: Mapping[str, Any]) -> tuple[tuple[str, Usage], ...]:
 def _image_tokens(item: Mapping[str, Any]) -> int:
     if item.get("type") != "image_generation_call" or not item.get("result"):
         return 0
-    tokens = _IMAGE_TOKENS.get(str(item.get("quality")), {}).get(str(item.get("size")))
+    tokens = GPT_IMAGE_1.get(str(item.get("quality")), {}).get(str(item.get("size")))
     if tokens is None:
         raise reading.unreadable("image_generation_call", "made an image of a size that has no known cost")
     return tokens

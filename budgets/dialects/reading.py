@@ -218,14 +218,14 @@ def bearer_headers(key: str | None) -> dict[str, str]:
     return headers
 
 
-def refuse_for_vectors(**options: Any) -> None:
+def refuse_without_answer(**options: Any) -> None:
     """
     Raises:
-        InvalidValueError: one of *options* is set, which have no meaning where text is embedded.
+        InvalidValueError: one of *options* is set, which have no meaning where no text is written.
     """
     for name, value in options.items():
         if value is not None:
-            raise wrong(name, "has no meaning where text is embedded")
+            raise wrong(name, "has no meaning where no text is written")
 
 
 # --- replies ------------------------------------------------------------------------------------------

@@ -24,6 +24,12 @@ def dialect_of_reply(body: Mapping[str, Any]) -> str | None:
     units = usage if isinstance(usage, Mapping) else {}
     if body.get("type") == "message":
         return "anthropic-messages"
+    if body.get("object") == "text_completion":
+        return "openai-completions"
+    if "created" in body and "data" in body and "object" not in body:
+        return "openai-images"
+    if "results" in body and isinstance(meta, Mapping):
+        return "cohere-rerank"
     if "usageMetadata" in body or "candidates" in body or "promptFeedback" in body:
         return "gemini"
     if "inputTokens" in units:

@@ -7,9 +7,10 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Literal
 
-from budgets.asks import Ask
+from budgets.asks import Ask, Count
 from budgets.engine.estimating import Lessons, sharpened
 from budgets.errors import InvalidValueError
+from budgets.lessons import Estimate
 from budgets.ports import TokenCounter
 from budgets.pricing import ModelPrices, Price, PriceBook, cost, dearest_input, dearest_output, pinned
 from budgets.records import DEFAULT_OUTPUT_TOKENS, Quote
@@ -47,23 +48,19 @@ def quote(
     # `auto` is the standard tier: no book knows what an account has bought beyond it. Where a provider serves
     # a cheaper call than was asked for, it bills no more than the tier that was.
     prices = book.find(ask.model, provider=provider, at=at).for_call(ask.service_tier, ask.region)
-    count, estimate = sharpened(
-        ask,
-        counter.count(ask, provider=prices.provider),
-        model=f"{prices.provider}/{prices.model}",
-        context_window=prices.context_window,
-        lessons=lessons,
-    )
+    count, estimate = _counted(ask, counter, prices, lessons)
     unbounded = (*ask.unbounded, *(each for each in count.uncounted if each not in ask.unbounded))
     most_input = _context_window(prices, unbounded, count.most) if unbounded else count.most
     most_how = "bound:context window" if unbounded else count.most_how
-    media = (*ask.media, "image") if ask.images else ask.media
-    reading = dearest_input(prices, most_input, ask.cache_write, media=media)
-    fees = {prices.row("requests", most_input): 1}
+    fixed: dict[Price, int] = {}
+    if ask.by_tokens:
+        media = (*ask.media, "image") if ask.images else ask.media
+        fixed[dearest_input(prices, most_input, ask.cache_write, media=media)] = most_input
+    fixed |= {prices.row(unit, most_input): number for unit, number in (("requests", 1), *ask.fees)}
     if ask.images and prices.bills_itself("input_images"):
-        fees[prices.row("input_images", most_input)] = len(ask.images)
+        fixed[prices.row("input_images", most_input)] = len(ask.images)
     if ask.searches:
-        fees[prices.row("web_searches", most_input)] = ask.searches
+        fixed[prices.row("web_searches", most_input)] = ask.searches
     limit, limited_by = _output_limit(ask, prices, default_output_tokens)
     writing = dearest_output(prices, most_input, media=ask.answer_media) if limit else None
     reasons = ask.reasoning or prices.reasoning
@@ -74,8 +71,8 @@ def quote(
         input_tokens_most=most_input,
         counted=count.how,
         counted_most=most_how,
-        prompt_nanos=cost(Usage.of(input=count.likely, how=count.how), prices).nanos,
-        fixed_picos=most_input * reading.picos + sum(fee.picos * number for fee, number in fees.items()),
+        prompt_nanos=cost(Usage.of(input=count.likely, how=count.how), prices).nanos if ask.by_tokens else 0,
+        fixed_picos=sum(row.picos * number for row, number in fixed.items()),
         # A model that writes nothing has no price for it.
         output_picos=writing.picos * ask.answers if writing is not None else 0,
         output_limit=limit,
@@ -86,10 +83,25 @@ def quote(
         estimate=estimate,
         pins=_pins(
             prices,
-            fixed={reading: most_input, **fees},
+            fixed=fixed,
             answers={} if writing is None else {writing: ask.answers},
             how=most_how or count.how,
         ),
+    )
+
+
+def _counted(
+    ask: Ask, counter: TokenCounter, prices: ModelPrices, lessons: Lessons
+) -> tuple[Count, Estimate | None]:
+    """How much there is to read, and the estimate of it; nothing where only fees are billed."""
+    if not ask.by_tokens:
+        return Count(0, 0, "not billed"), None
+    return sharpened(
+        ask,
+        counter.count(ask, provider=prices.provider),
+        model=f"{prices.provider}/{prices.model}",
+        context_window=prices.context_window,
+        lessons=lessons,
     )
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from budgets.dialects.base import Reported
 from budgets.errors import UnknownPriceError, UnreadableReplyError
 from budgets.metering import Metering
 from budgets.money import PICOS_PER_NANO
 
 _NEVER = 1 << 62
+# Of the vendors whose tokens we estimate none has come below two thirds of the estimate.
+_LEAST_THIRDS = 2
 
 
 class Allowance:
@@ -31,9 +34,11 @@ class Allowance:
         self._token_picos = Fraction(quote.output_picos) / metering.ask.answers
         self._arrived = 0
         self._look_at = quote.output_limit * metering.ask.answers if quote.output_picos else _NEVER
-        # How much of the answer, and of what stands beside it, was counted; and how many tokens that is.
+        # How much of the answer, and of what stands beside it, was counted.
         self._seen = (0, 0)
+        # How many tokens that is, and whether the count is exact.
         self._tokens = 0
+        self._exact = True
 
     def used_up(self, arrived_bytes: int) -> bool:
         """So many bytes more have come, and were fed: whether the stream has to end."""
@@ -51,15 +56,22 @@ class Allowance:
 
     def _left_nanos(self) -> int:
         """How much of what was held is left; below 0 only if a count of the whole says so, too."""
-        metering = self._metering
-        reported = metering.reported()
+        reported = self._metering.reported()
         text, aside = self._seen
-        new = reported.text[text:] + reported.aside[aside:]
         self._seen = len(reported.text), len(reported.aside)
-        self._tokens += metering.least_tokens(new)
-        left = self._held_nanos - metering.least_nanos(reported, self._tokens)
+        self._tokens += self._count(reported.text[text:] + reported.aside[aside:])
+        left = self._left_after(reported)
         if left < 0:
             # Pieces may be more tokens than they are together.
-            self._tokens = metering.least_tokens(reported.text + reported.aside)
-            left = self._held_nanos - metering.least_nanos(reported, self._tokens)
+            self._tokens = self._count(reported.text + reported.aside)
+            left = self._left_after(reported)
         return left
+
+    def _count(self, text: str) -> int:
+        count = self._metering.count(text)
+        self._exact = self._exact and count.likely == count.most
+        return count.likely
+
+    def _left_after(self, reported: Reported) -> int:
+        tokens = self._tokens if self._exact else self._tokens * _LEAST_THIRDS // 3
+        return self._held_nanos - self._metering.least_nanos(reported, tokens)

@@ -79,3 +79,4 @@ async def listening(
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
+        await house.background.close()

@@ -11,10 +11,12 @@ from typing import Any, Literal
 
 from budgets.awaiting import AwaitedEngine
 from budgets.clock import iso
+from budgets.dialects import reading
 from budgets.dialects.sse import Event
-from budgets.errors import BudgetError, ProviderError, UnreadableReplyError
+from budgets.errors import BudgetError, InvalidValueError, ProviderError, UnreadableReplyError
 from budgets.gateway import cutting, deployments
 from budgets.gateway.allowance import Allowance
+from budgets.gateway.background import Background, followed, running_id
 from budgets.gateway.callers import forwarded_headers
 from budgets.gateway.cutting import Cut
 from budgets.gateway.incoming import Incoming, Reply, Report
@@ -39,6 +41,9 @@ class Patience:
     hold_seconds: float = 30
     # For the rest of an answer whose caller has gone.
     drain_seconds: float = DRAIN_SECONDS
+    # For an answer that is written in the background, and before it is asked for the first time.
+    background_seconds: float = 3600
+    poll_seconds: float = 2
     # For a caller to take what has come, before it is taken for gone.
     reader_seconds: float = 120
 
@@ -57,11 +62,14 @@ class House:
     patience: Patience = Patience()
     # How a stream is ended that would cost more than was held for it.
     cut: Cut = "length"
+    # Answers may be written in the background: their holds stay until they are whole.
+    allow_background: bool = False
     # Is told what became of every call; must be quick.
     report: Callable[[Report], None] = lambda _: None
     # Those who wait for money.
     line: Line = field(init=False)
     owners: Owners = field(default_factory=Owners)
+    background: Background = field(default_factory=Background)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "line", Line(self.engine))
@@ -76,6 +84,7 @@ class OneCall:
         self._call = call
         self._target = target
         self._reply = reply
+        self._in_background = call.dialect.name == "openai-responses" and call.body.get("background") is True
         # No other target is left to try.
         self._last = last
         self._caller_gone = False
@@ -90,6 +99,11 @@ class OneCall:
         """Make the call; `False`: this target cannot be had now, nothing was charged, nothing answered."""
         call, target = self._call, self._target
         target.check_key()
+        if self._in_background and not self._house.allow_background:
+            raise InvalidValueError(
+                "an answer in the background is not metered here: it costs money when nobody waits for it",
+                hint="leave `background` out, or let the gateway's owner allow it",
+            )
         metering = Metering(
             self._engine.engine,
             Request(
@@ -115,6 +129,10 @@ class OneCall:
             return False
         except ProviderError as error:
             self._well = False
+            if reply_id := self._runs_on(metering):
+                self._follow(metering, reply_id)
+                self._reply.break_off()
+                return True
             ending = metering.failed(error)
             await self._write(ending)
             if isinstance(ending, Release) and not self._last:
@@ -185,6 +203,12 @@ class OneCall:
 
     async def _pass_plain(self, metering: Metering, answer: Answer) -> None:
         raw = await answer.read()
+        if self._in_background and (reply_id := running_id(raw)):
+            metering.answered = True
+            self._follow(metering, reply_id)
+            with suppress(ConnectionError):
+                await self._reply.whole(answer.status, {**answer.headers, **self._figures(metering)}, raw)
+            return
         try:
             metering.read_plain(raw, answer.headers)
             ending = metering.finish()
@@ -217,7 +241,11 @@ class OneCall:
         except UnreadableReplyError as error:
             ending = Doubt(error.message, error)
         self._remember(metering)
-        await self._write(ending)
+        if reply_id := self._runs_on(metering):
+            # Where a stream ends, the answer goes on, and is charged as it turns out.
+            self._follow(metering, reply_id)
+        else:
+            await self._write(ending)
         if events == []:
             # This wire has no end that we could write.
             self._reply.break_off()
@@ -232,6 +260,40 @@ class OneCall:
             last += b"\n"
         if last:
             await self._to_caller(self._reply.piece(last))
+
+    def _runs_on(self, metering: Metering) -> str | None:
+        """The id of a reply that its provider goes on to write when this stream has ended."""
+        if not self._in_background or not metering.answered:
+            return None
+        try:
+            reported = metering.reported()
+        except UnreadableReplyError:
+            return None
+        return None if reported.finished else reported.reply_id
+
+    def _follow(self, metering: Metering, reply_id: str) -> None:
+        """Settle the call when its reply is whole, whoever waits for it."""
+        self._house.owners.remember(reply_id, self._call.caller.user, self._target.name)
+        self._house.background.follow(self._settled_later(metering, reply_id))
+
+    async def _settled_later(self, metering: Metering, reply_id: str) -> None:
+        place, mark, query = self._call.path.partition("?")
+        url = f"{self._target.origin}{place}/{reading.escaped(reply_id)}{mark}{query}"
+        headers = metering.dialect.headers(self._target.key)
+        asking = OutgoingCall(self._target.provider.id, url, headers, b"", method="GET")
+        patience = self._house.patience
+        try:
+            ending = await followed(
+                self._house.upstream,
+                metering,
+                asking,
+                pause_seconds=patience.poll_seconds,
+                most_seconds=patience.background_seconds,
+            )
+        except asyncio.CancelledError:
+            await asyncio.shield(self._write(Doubt("the gateway ended before the answer in the background")))
+            raise
+        await self._write(ending)
 
     def _cut(self, metering: Metering, passage: Passage, events: Sequence[Event], *, comments: bool) -> bytes:
         """The end of a stream that the budget ends."""
@@ -331,7 +393,7 @@ class _TryNextError(Exception):
 
 def _forms(metering: Metering, body: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """The request, and what it may be sent as once more where the provider does not know a field of ours."""
-    if metering.dialect.name != "openai-chat" or body is metering.request.body:
+    if metering.dialect.name not in ("openai-chat", "openai-completions") or body is metering.request.body:
         return (body,)
     other = dict(body)
     if metering.asked_for_usage:

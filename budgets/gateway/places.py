@@ -30,13 +30,17 @@ _NAME = r"[A-Za-z0-9._~@:-]+"
 # Anything else that is sent by POST may be a call that costs money, so it has to be one that we can read.
 _METERED: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"/chat/completions$"), _CHAT),
+    (re.compile(r"(?<!/chat)(?<!/fim)/completions$"), "openai-completions"),
     (re.compile(r"/responses$"), "openai-responses"),
     (re.compile(r"/embeddings$"), "openai-embeddings"),
     (re.compile(r"/v1/messages$"), "anthropic-messages"),
-    (re.compile(r"/models/[^/]+:(?:streamGenerateContent|generateContent|embedContent)$"), "gemini"),
+    (re.compile(r"/models/[^/]+:(?:streamGenerateContent|generateContent)$"), "gemini"),
+    (re.compile(r"/models/[^/]+:(?:embedContent|batchEmbedContents)$"), "gemini"),
     (re.compile(r"/model/[^/]+/converse(?:-stream)?$"), "bedrock-converse"),
     (re.compile(r"/model/[^/]+/invoke(?:-with-response-stream)?$"), "bedrock-invoke"),
-    (re.compile(r"/v2/chat$"), "cohere-v2"),
+    (re.compile(r"/v2/(?:chat|embed)$"), "cohere-v2"),
+    (re.compile(r"/rerank$"), "cohere-rerank"),
+    (re.compile(r"/images/generations$"), "openai-images"),
 )
 
 # Not billed, by their providers' pages.

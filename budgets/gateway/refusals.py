@@ -149,7 +149,7 @@ def refusal(
     elif dialect.startswith("bedrock"):
         sent["x-amzn-errortype"] = _BEDROCK.get(status, "InternalServerException")
         body = {"message": message, "budget": budget}
-    elif dialect == "cohere-v2":
+    elif dialect.startswith("cohere"):
         body = {"message": message, "budget": budget}
     else:
         kind = _OPENAI.get(status, "server_error")

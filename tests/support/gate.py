@@ -69,6 +69,7 @@ async def gate(engine: budgets.Engine, provider: LoopbackProvider, **how: Any) -
     async with HttpUpstream() as upstream, aiohttp.ClientSession() as session:
         house = House(AwaitedEngine(engine), targets, upstream, report=note, **how)
         callers = {KEY: Caller("ann", "run"), "bk_narrow": Caller("ann", "narrow", ("gpt-4o-mini",))}
+        callers["bk_bob"] = Caller("bob", "bob")
         async with listening(house, callers.get, finish_seconds=1) as port:
             yield Gate(f"http://127.0.0.1:{port}", session, reports, house, told)
 
