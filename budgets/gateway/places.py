@@ -26,6 +26,8 @@ _CHAT = "openai-chat"
 
 # A segment of an address that is itself and nothing else: no escapes, so that no server reads a slash in it.
 _NAME = r"[A-Za-z0-9._~@:-]+"
+# A model's may have them: some sellers have the maker in a name, and SDKs escape the slash.
+_MODEL = r"(?:[A-Za-z0-9._~@:-]|%2[Ff]|%3[Aa])+"
 
 # Anything else that is sent by POST may be a call that costs money, so it has to be one that we can read.
 _METERED: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -47,8 +49,7 @@ _METERED: tuple[tuple[re.Pattern[str], str], ...] = (
 _FREE: tuple[tuple[str, re.Pattern[str], str], ...] = (
     # https://platform.openai.com/docs/api-reference/models and https://platform.claude.com/docs/en/api/models-list
     ("GET", re.compile(rf"/v1beta/models(?:/{_NAME})?$"), "gemini"),
-    # Some sellers have their maker in a model's name: `/models/meta-llama/llama-4-scout`.
-    ("GET", re.compile(rf"/models(?:/{_NAME}){{0,3}}$"), _CHAT),
+    ("GET", re.compile(rf"/models(?:/{_MODEL}){{0,3}}$"), _CHAT),
     # https://platform.claude.com/docs/en/build-with-claude/token-counting
     ("POST", re.compile(r"/v1/messages/count_tokens$"), "anthropic-messages"),
     # https://ai.google.dev/api/tokens
