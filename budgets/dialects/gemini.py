@@ -14,7 +14,7 @@ from typing import Any
 from budgets.asks import Ask
 from budgets.dialects import reading
 from budgets.dialects.base import NO_HEADERS, Reported, Sent
-from budgets.dialects.gemini_request import embeds, key_in, read_request
+from budgets.dialects.gemini_request import embeds, key_in, read_request, thinking_budget
 from budgets.dialects.json_array import ArraySplitter
 from budgets.dialects.sse import Event, SseSplitter
 from budgets.usage import Usage
@@ -98,7 +98,8 @@ class Gemini:
         A copy of *body* whose `maxOutputTokens`, thoughts included, is at most *tokens* for each candidate.
 
         Raises:
-            InvalidValueError: *tokens* is below 1, or the limit that is there is no number.
+            InvalidValueError: *tokens* is below 1, leaves no room beside the thinking budget, or the limit
+                that is there is no number.
         """
         if embeds(body):
             return dict(body)
@@ -107,7 +108,16 @@ class Gemini:
         config = reading.object_at(body, name)
         limit = key_in(config, "maxOutputTokens")
         own = reading.whole_number_at(config, limit, least=1, field=f"{name}.{limit}")
-        return {**body, name: {**config, limit: tokens if own is None else min(own, tokens)}}
+        lowered = tokens if own is None else min(own, tokens)
+        budget = thinking_budget(config, name)
+        # As it was asked for it may be; that no room for an answer is left is nothing that we bring about.
+        if budget is not None and lowered <= budget and (own is None or own > budget):
+            raise reading.wrong(
+                "thinkingBudget",
+                f"is {budget}, which does not fit into an answer of {lowered} tokens",
+                "think in fewer tokens, or allow a longer answer",
+            )
+        return {**body, name: {**config, limit: lowered}}
 
     def sent(self, body: Mapping[str, Any]) -> Sent:
         """The model and the way of answering go into the address."""

@@ -102,6 +102,20 @@ def _read_embedding(body: Mapping[str, Any], model: str, inputs: _Inputs) -> Ask
     )
 
 
+def thinking_budget(config: Mapping[str, Any], name: str) -> int | None:
+    """
+    How many tokens may be thought; `None`: the caller set no number, or -1, which leaves it to the model.
+
+    Raises:
+        InvalidValueError: it is no such number.
+    """
+    key = key_in(config, "thinkingConfig")
+    thinking = reading.object_at(config, key, f"{name}.{key}")
+    inner = key_in(thinking, "thinkingBudget")
+    budget = reading.whole_number_at(thinking, inner, least=-1, field=f"{name}.{key}.{inner}")
+    return None if budget == -1 else budget
+
+
 def _reasons(config: Mapping[str, Any], name: str, model: str) -> bool:
     """https://ai.google.dev/gemini-api/docs/thinking"""
     key = key_in(config, "thinkingConfig")

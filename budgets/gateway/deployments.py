@@ -40,3 +40,8 @@ def priced(target: Target, path: str, asked: Mapping[str, Any]) -> Mapping[str, 
             deployment=name,
         )
     return {**asked, "model": model}
+
+
+def sent(target: Target, asked: Mapping[str, Any], body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """*body* as it goes out: a deployment is called by the name that was *asked* for."""
+    return {**body, "model": asked.get("model")} if target.deployments and "model" in body else body

@@ -180,11 +180,12 @@ class OneCall:
 
     def _outgoing(self, metering: Metering, body: Mapping[str, Any]) -> OutgoingCall:
         call, target = self._call, self._target
-        if body is call.body:
+        asked = target.renamed(call.body)
+        if body is metering.request.body and asked is call.body:
             raw = call.raw
         else:
-            sent = metering.dialect.sent(body)
-            raw = json.dumps(sent.body, ensure_ascii=False).encode("utf-8", "replace")
+            sent = deployments.sent(target, asked, metering.dialect.sent(body).body)
+            raw = json.dumps(sent, ensure_ascii=False).encode("utf-8", "replace")
         headers = forwarded_headers(call.headers, target, metering.dialect.name)
         address = target.address(call.path, metering.dialect.name)
         return OutgoingCall(target.provider.id, address, headers, raw)

@@ -226,6 +226,20 @@ def test_an_azure_deployment_has_the_price_of_its_model(
     assert [each.model for each in engine.entries("ann") if each.kind == "charge"] == ["gpt-4o-mini"]
 
 
+def test_azure_is_asked_for_a_deployment_by_its_name(engine: budgets.Engine, echo: ScriptedProvider) -> None:
+    """In the newer form of its API the model of the body is the deployment."""
+    echo.asked.clear()
+
+    async def scene(gate: Gate) -> None:
+        async with gate.post("/azure/openai/v1/chat/completions", chat(model="prod")) as answer:
+            assert answer.status == 200, await answer.text()
+
+    played(engine, echo, scene)
+    assert echo.asked[0]["model"] == "prod"
+    assert echo.asked[0]["max_tokens"] > 0
+    assert spent(engine) == 12 * 150 + 2 * 600
+
+
 def test_a_deployment_without_a_table_is_refused(engine: budgets.Engine, echo: ScriptedProvider) -> None:
     async def scene(gate: Gate) -> None:
         path = azure("gpt-4o-mini").replace("/azure/", "/openai/", 1)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from budgets.dialects import at_path, by_name
 from budgets.dialects.json_array import ArraySplitter
-from budgets.errors import UnreadableReplyError
+from budgets.errors import InvalidValueError, UnreadableReplyError
 
 GEMINI = by_name("gemini")
 
@@ -279,3 +279,28 @@ def test_embeddings_write_nothing(body: dict[str, Any], method: str) -> None:
     assert (ask.texts, ask.output_limit) == (("Hi",), 0)
     assert dialect.limit_output(request, 5) == request
     assert dialect.sent(request) == (f"/models/e:{method}", body)
+
+
+@pytest.mark.parametrize(
+    ("config", "limit"),
+    [
+        pytest.param({"thinkingConfig": {"thinkingBudget": 999}}, 1000, id="it fits"),
+        pytest.param({"thinkingConfig": {"thinkingBudget": 1000}}, None, id="nothing is left for the answer"),
+        pytest.param({"thinking_config": {"thinking_budget": 5000}}, None, id="in the other spelling"),
+        pytest.param({"thinkingConfig": {"thinkingBudget": -1}}, 1000, id="as the model likes"),
+        pytest.param({"thinkingConfig": {"thinkingBudget": 0}}, 1000, id="not at all"),
+        pytest.param({"thinkingConfig": {"thinkingBudget": 900}, "maxOutputTokens": 800}, 800, id="its own"),
+    ],
+)
+def test_a_limit_leaves_room_beside_the_thinking_budget(config: dict[str, Any], limit: int | None) -> None:
+    body = {
+        "model": "gemini-2.5-flash",
+        "contents": [{"role": "user", "parts": [{"text": "Name a river"}]}],
+        "generationConfig": config,
+    }
+    if limit is None:
+        with pytest.raises(InvalidValueError, match="thinkingBudget"):
+            GEMINI.limit_output(body, 1000)
+    else:
+        lowered = GEMINI.limit_output(body, 1000)
+        assert lowered["generationConfig"]["maxOutputTokens"] == limit
