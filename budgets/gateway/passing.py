@@ -279,7 +279,8 @@ class OneCall:
 
     async def _settled_later(self, metering: Metering, reply_id: str) -> None:
         place, mark, query = self._call.path.partition("?")
-        url = f"{self._target.origin}{place}/{reading.escaped(reply_id)}{mark}{query}"
+        path = f"{place}/{reading.escaped(reply_id)}{mark}{query}"
+        url = self._target.address(path, metering.dialect.name)
         headers = metering.dialect.headers(self._target.key)
         asking = OutgoingCall(self._target.provider.id, url, headers, b"", method="GET")
         patience = self._house.patience
