@@ -60,12 +60,12 @@ class House:
     upstream: Upstream
     # How long is waited, and for what.
     patience: Patience = Patience()
+    # Is told what became of every call; must be quick.
+    report: Callable[[Report], None] = lambda _: None
     # How a stream is ended that would cost more than was held for it.
     cut: Cut = "length"
     # Answers may be written in the background: their holds stay until they are whole.
     allow_background: bool = False
-    # Is told what became of every call; must be quick.
-    report: Callable[[Report], None] = lambda _: None
     # Those who wait for money.
     line: Line = field(init=False)
     owners: Owners = field(default_factory=Owners)
