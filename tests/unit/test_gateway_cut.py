@@ -167,7 +167,8 @@ def cut(
 @pytest.mark.parametrize("dialect", CALLS)
 def test_a_stream_is_ended_as_a_full_answer_is(engine: budgets.Engine, dialect: str, one_byte: bool) -> None:
     stream, provider = cut(engine, dialect, one_byte=one_byte)
-    assert b': "ann"\'s budget ended this answer' in stream
+    # A comment names the budget, but where the SDK stumbles over comments.
+    assert (b': "ann"\'s budget ended this answer' in stream) is (dialect != "gemini")
     # Whole events only, and an end that the dialect's own reader takes for one.
     events = SseSplitter().feed(stream)
     for each in events:
