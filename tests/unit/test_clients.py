@@ -384,8 +384,8 @@ def test_what_cannot_be_metered_is_refused(engine: budgets.MeteringEngine, far: 
             client.audio.transcriptions.create(model="whisper-1", file=("a.wav", b"RIFF"))
         with pytest.raises(InvalidValueError, match="/v1/batches"):
             client.batches.create(completion_window="24h", endpoint="/v1/chat/completions", input_file_id="f")
-        with pytest.raises(InvalidValueError, match="/v1/images/generations"):
-            client.images.generate(prompt="a river", model="gpt-image-1")
+        with pytest.raises(InvalidValueError, match="/v1/images/variations"):
+            client.images.create_variation(image=("a.png", b"png"))
     assert far.asked == []
 
 
