@@ -286,8 +286,7 @@ class Metering:
     def cut(self) -> Ending:
         """We ended it, because what came costs more than was held: that is what is charged."""
         try:
-            reported = self.reported()
-            return Settle(self._priced(self._estimated(reported), reported))
+            return Settle(self._priced(self.reported()))
         except (UnknownPriceError, UnreadableReplyError) as error:
             return Doubt(error.message)
 
@@ -307,7 +306,7 @@ class Metering:
         Raises:
             UnknownPriceError: something of it has no price.
         """
-        return self._priced(self._at_least(reported, tokens, "least"), reported).nanos
+        return self._charge(self._at_least(reported, tokens, "least"), reported).nanos
 
     def failed(self, error: ProviderError) -> Ending:
         """No answer came, or it broke off: released where nothing can have been charged."""
@@ -346,6 +345,9 @@ class Metering:
         usage = reported.usage
         if usage is None or not reported.finished or reported.leaves_out_answer:
             usage = self._estimated(reported)
+        return self._charge(usage, reported)
+
+    def _charge(self, usage: Usage, reported: Reported) -> Charge:
         return priced(
             self._desk,
             replace(reported, usage=usage, region=reported.region or self.ask.region),
