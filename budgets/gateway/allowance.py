@@ -73,5 +73,6 @@ class Allowance:
         return count.likely
 
     def _left_after(self, reported: Reported) -> int:
-        tokens = self._tokens if self._exact else self._tokens * _LEAST_THIRDS // 3
+        # Rounded up: something that was written is a token.
+        tokens = self._tokens if self._exact else -(-self._tokens * _LEAST_THIRDS // 3)
         return self._held_nanos - self._metering.least_nanos(reported, tokens)
