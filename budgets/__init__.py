@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from budgets.errors import BudgetBusyError as BudgetBusyError
     from budgets.errors import BudgetError as BudgetError
     from budgets.errors import BudgetExceededError as BudgetExceededError
-    from budgets.library import MeteringEngine as MeteringEngine
     from budgets.litellm_hooks import litellm_callback as litellm_callback
     from budgets.manager import BudgetManager as BudgetManager
+    from budgets.metering_engine import MeteringEngine as MeteringEngine
     from budgets.money import Nanos as Nanos
     from budgets.money import format_usd as format_usd
     from budgets.money import parse_usd as parse_usd
@@ -70,7 +70,7 @@ _HOMES = {
     "FixedClock": "clock",
     "Held": "records",
     "LimitTerms": "engine",
-    "MeteringEngine": "library",
+    "MeteringEngine": "metering_engine",
     "Nanos": "money",
     "PeriodRule": "periods",
     "PriceBook": "pricing",
@@ -137,13 +137,14 @@ def open_engine(
     Close it when it is done with, or use it as a context.
 
     Args:
-        store: The store's file; `None`: what the environment or the configuration file says.
+        store: The store's file, or the address of a server; `None`: what the environment or the
+            configuration file says.
         project: The namespace of users; `None`: the same.
         clock: Asked for the time; `None`: the system's.
-        grouped: Many threads' operations share one commit, for a server.
+        grouped: Many threads' operations share one commit; a server does that by itself.
 
     Raises:
-        ConfigError: a setting cannot be used.
+        ConfigError: a setting cannot be used, or the server's address.
     """
     from budgets.library import opened
 

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 from budgets.doors import AtOnce, Awaited, Door
 from budgets.errors import InvalidValueError
-from budgets.library import MeteringEngine, opened
+from budgets.library import opened
+from budgets.metering_engine import MeteringEngine
 from budgets.providers import named
 from budgets.transports import awaited, blocking
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from budgets.awaiting import AwaitedEngine
 from budgets.engine import Engine
+from budgets.engine.api import EngineApi
 from budgets.leases import Keeper
 from budgets.money import Nanos
 from budgets.records import Charge, Entry, Held, Hold, Quote, Receipt
@@ -29,7 +30,7 @@ class Door(Protocol):
     """The operations of a call on one engine."""
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> EngineApi:
         """Where they go."""
         ...
 
@@ -64,7 +65,7 @@ class Door(Protocol):
 class AtOnce:
     """Carries operations out in the thread that calls."""
 
-    def __init__(self, engine: Engine, keeper: Keeper) -> None:
+    def __init__(self, engine: EngineApi, keeper: Keeper) -> None:
         self.engine = engine
         self.keeper = keeper
 
@@ -94,7 +95,7 @@ class AtOnce:
 class Awaited:
     """Carries operations out beside an asyncio loop: together in a writer's thread, else in threads."""
 
-    def __init__(self, engine: Engine, keeper: Keeper) -> None:
+    def __init__(self, engine: EngineApi, keeper: Keeper) -> None:
         self.engine = engine
         self.keeper = keeper
         self._grouped: tuple[asyncio.AbstractEventLoop, AwaitedEngine] | None = None
@@ -145,8 +146,8 @@ class Awaited:
         )
 
     def _awaited(self) -> AwaitedEngine | None:
-        """The engine's writer, for the loop that runs; `None`: it has none."""
-        if not isinstance(self.engine.runner, Writer):
+        """The engine's writer, for the loop that runs; `None`: it has none, or is on a server."""
+        if not isinstance(self.engine, Engine) or not isinstance(self.engine.runner, Writer):
             return None
         loop = asyncio.get_running_loop()
         if self._grouped is None or self._grouped[0] is not loop:

@@ -15,7 +15,7 @@ from budgets.dialects.base import Reported
 from budgets.dialects.reading import parse_object
 from budgets.dialects.shapes import dialect_of_reply
 from budgets.doors import AtOnce, Awaited, Door, aside, at_once
-from budgets.engine import Engine
+from budgets.engine.api import EngineApi
 from budgets.errors import InvalidValueError, UnreadableReplyError
 from budgets.leases import Keeper
 from budgets.metering import Doubt, Ending, Metering, Settle, priced
@@ -34,7 +34,7 @@ class Holding:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: EngineApi,
         keeper: Keeper,
         user: str,
         request: Mapping[str, Any] | Nanos,

@@ -18,8 +18,8 @@ from budgets.dialects.reading import parse_object
 from budgets.doors import AtOnce, Awaited, at_once
 from budgets.errors import BudgetError, InvalidValueError, UnreadableReplyError
 from budgets.holdings import provider_refused
-from budgets.library import MeteringEngine
 from budgets.metering import Doubt, Ending, Metering, Request, Settle
+from budgets.metering_engine import MeteringEngine
 from budgets.open_call import OpenCall, begin
 from budgets.plain import plain
 from budgets.providers import Provider

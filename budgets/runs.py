@@ -7,7 +7,8 @@ import os
 from collections.abc import Mapping
 from typing import Any, Self
 
-from budgets.engine import Engine, LimitTerms
+from budgets.engine import LimitTerms
+from budgets.engine.api import EngineApi
 from budgets.holdings import Holding
 from budgets.leases import Keeper
 from budgets.money import Nanos, parse_usd
@@ -21,7 +22,7 @@ class Run:
     `user` is its name: whatever takes a user's name, such as `budgets.meter`, can spend from it.
     """
 
-    def __init__(self, engine: Engine, keeper: Keeper, user: str, *, total: str) -> None:
+    def __init__(self, engine: EngineApi, keeper: Keeper, user: str, *, total: str) -> None:
         self._engine = engine
         self._keeper = keeper
         self._parent = user

@@ -17,7 +17,7 @@ from typing import Any
 from budgets.addressing import is_free, request_at, unmetered
 from budgets.dialects import by_name
 from budgets.doors import Door, aside, at_once
-from budgets.errors import BudgetError, InvalidValueError, StoreError, UnreadableReplyError
+from budgets.errors import AccessDeniedError, BudgetError, InvalidValueError, StoreError, UnreadableReplyError
 from budgets.metering import Doubt, Ending, Metering, Release, written_of
 from budgets.open_call import OpenCall, begin
 from budgets.passages import passage_of
@@ -210,7 +210,7 @@ async def book(call: OpenCall, ending: Ending) -> None:
     """
     try:
         await call.write(ending)
-    except StoreError as error:
+    except (StoreError, AccessDeniedError) as error:
         logging.getLogger("budgets").critical(
             "what the call %s cost is not written down, and its hold stays: %s", call.id, error
         )

@@ -70,9 +70,13 @@ def connect(
     *,
     clock: Clock = utc_now,
     on_threshold: Callable[[Threshold], None] | None = None,
+    kind: type[RemoteEngine] | None = None,
 ) -> RemoteEngine:
     """
     An engine on the server at *address*, which is asked when something is first needed.
+
+    Args:
+        kind: The class of the engine; `None`: `RemoteEngine`.
 
     Raises:
         ConfigError: it is no address, or the key would travel unprotected.
@@ -80,7 +84,7 @@ def connect(
     from budgets.remote import RemoteEngine
     from budgets.server_link import Link
 
-    return RemoteEngine(
+    return (kind or RemoteEngine)(
         Link(address, settings.key),
         project=settings.project,
         desk=open_desk(settings, clock=clock),

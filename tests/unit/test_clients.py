@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import anthropic
 import httpx
@@ -20,6 +20,7 @@ from budgets import process_cap
 from budgets.errors import InvalidValueError, UnknownPriceError, UnknownUserError
 from budgets.records import Totals
 from budgets.simulated import Fault
+from tests.support.programs import Where, opened
 from tests.support.sdk_provider import Provider, provider
 
 MESSAGES: list[Any] = [{"role": "user", "content": "Tell me about holds."}]
@@ -27,12 +28,12 @@ CHAT = {"model": "gpt-4o-mini", "messages": MESSAGES}
 MESSAGE = {"model": "claude-haiku-4-5", "messages": MESSAGES, "max_tokens": 200}
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[budgets.MeteringEngine]:
-    with budgets.open_engine(tmp_path / "budgets.sqlite") as opened:
-        opened.create("ann", budgets.LimitTerms(budgets.parse_usd("1")))
-        opened.create("poor", budgets.LimitTerms(1_000))
-        yield opened
+@pytest.fixture(params=get_args(Where))
+def engine(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[budgets.MeteringEngine]:
+    with opened(tmp_path, request.param) as found:
+        found.create("ann", budgets.LimitTerms(budgets.parse_usd("1")))
+        found.create("poor", budgets.LimitTerms(1_000))
+        yield found
 
 
 @pytest.fixture
@@ -41,11 +42,11 @@ def far() -> Iterator[Provider]:
         yield found
 
 
-def totals(engine: budgets.Engine, user: str = "ann") -> Totals:
+def totals(engine: budgets.MeteringEngine, user: str = "ann") -> Totals:
     return engine.status(user).limits[0].totals
 
 
-def kinds(engine: budgets.Engine) -> list[str]:
+def kinds(engine: budgets.MeteringEngine) -> list[str]:
     return [entry.kind for entry in engine.entries("ann") if entry.kind in ("charge", "released")]
 
 
@@ -63,7 +64,7 @@ def anthropic_client(
     return budgets.meter(anthropic.Anthropic(api_key="sk", base_url=far.url, **how), user=user, engine=engine)
 
 
-def one_charge(engine: budgets.Engine) -> None:
+def one_charge(engine: budgets.MeteringEngine) -> None:
     (charge,) = (entry for entry in engine.entries("ann") if entry.kind == "charge")
     assert charge.detail["usage"]["how"] == "reported"
     assert totals(engine).spent_nanos == charge.nanos > 0

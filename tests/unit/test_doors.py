@@ -13,13 +13,15 @@ import budgets
 from budgets import doors, leases
 from budgets.doors import Awaited, aside, at_once
 from budgets.leases import Keeper
+from tests.support.programs import Where, opened
 
 
-@pytest.fixture(params=[False, True], ids=["alone", "grouped"])
+@pytest.fixture(params=["alone", "grouped", "server"])
 def engine(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[budgets.MeteringEngine]:
-    with budgets.open_engine(tmp_path / "budgets.sqlite", grouped=request.param) as opened:
-        opened.create("ann", budgets.LimitTerms(1_000))
-        yield opened
+    where: Where = "server" if request.param == "server" else "file"
+    with opened(tmp_path, where, grouped=request.param == "grouped") as found:
+        found.create("ann", budgets.LimitTerms(1_000))
+        yield found
 
 
 def test_who_is_cancelled_while_it_is_held_has_held_nothing(engine: budgets.MeteringEngine) -> None:
@@ -63,6 +65,7 @@ def test_what_waits_for_a_loop_is_not_run_at_once() -> None:
         at_once(asyncio.sleep(0))
 
 
+@pytest.mark.parametrize("engine", ["alone", "grouped"], indirect=True)
 def test_a_stream_that_is_dropped_in_a_transaction_waits_for_its_end(
     engine: budgets.MeteringEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

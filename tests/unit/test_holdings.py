@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import anthropic
 import openai
@@ -15,6 +15,7 @@ import pytest
 import budgets
 from budgets.errors import InvalidValueError, UnknownUserError, UnreadableReplyError
 from budgets.records import Totals
+from tests.support.programs import Where, opened
 from tests.support.sdk_provider import Provider, provider
 
 MESSAGES: list[Any] = [{"role": "user", "content": "Tell me about holds."}]
@@ -29,12 +30,12 @@ REPLY = {
 REPLY_NANOS = 150_000 + 60_000
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[budgets.MeteringEngine]:
-    with budgets.open_engine(tmp_path / "budgets.sqlite") as opened:
-        opened.create("ann", budgets.LimitTerms(budgets.parse_usd("1")))
-        opened.create("poor", budgets.LimitTerms(1_000))
-        yield opened
+@pytest.fixture(params=get_args(Where))
+def engine(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[budgets.MeteringEngine]:
+    with opened(tmp_path, request.param) as found:
+        found.create("ann", budgets.LimitTerms(budgets.parse_usd("1")))
+        found.create("poor", budgets.LimitTerms(1_000))
+        yield found
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def far() -> Iterator[Provider]:
         yield found
 
 
-def totals(engine: budgets.Engine, user: str = "ann") -> Totals:
+def totals(engine: budgets.MeteringEngine, user: str = "ann") -> Totals:
     return engine.status(user).limits[0].totals
 
 
