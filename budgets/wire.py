@@ -132,10 +132,12 @@ def _anything(value: Any, strict: bool) -> Any:
     return value
 
 
-def _money(value: Any, _: bool) -> int:
+def _money(value: Any, _strict: bool) -> int:
     if type(value) is not str:
         raise _wrong(value)
-    return written_usd(value)
+    # Programs write 4, 4.5, and 4.50.
+    whole, point, part = value.partition(".")
+    return written_usd(value if point and not part else f"{whole}.{part.ljust(2, '0')}")
 
 
 def _moment(value: Any, _: bool) -> datetime:

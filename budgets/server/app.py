@@ -14,7 +14,17 @@ from aiohttp.typedefs import Handler, Middleware
 
 from budgets.errors import BudgetError
 from budgets.gateway.configured import Configuration
-from budgets.server import health, litellm, metrics, openapi, operating, proxy, rest, upkeep
+from budgets.server import (
+    health,
+    litellm,
+    metrics,
+    openapi,
+    operating,
+    problem_pages,
+    proxy,
+    rest,
+    upkeep,
+)
 from budgets.server.clients import VISITORS, Visitors
 from budgets.server.counters import Metrics
 from budgets.server.engines import Engines
@@ -29,7 +39,9 @@ Report: TypeAlias = Callable[[str], None]
 _SLASHES = re.compile(r"^/\{slash\}")
 
 # Each file gives its routes; a new one joins with one word.
-_ROOMS = (health, metrics, openapi, operating, rest, litellm)
+_ROOMS = (health, metrics, openapi, operating, rest, litellm, problem_pages)
+
+_HINT = "/openapi.json says what there is, and what each request takes"
 
 # Requests that wait for the store at the same time; what they write is written together.
 _DOORS = 64
@@ -108,6 +120,6 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
             raise
         code = {404: "no_such_page", 405: "no_such_method", 413: "too_large"}.get(error.status, "bad_request")
         allowed = {name: value for name, value in error.headers.items() if name == "Allow"}
-        return problem(error.status, code, error.reason, headers=allowed)
+        return problem(error.status, code, error.reason.lower(), hint=_HINT, headers=allowed)
     except Exception as error:  # noqa: BLE001 - its words may hold a prompt or a key, so they are kept back
         return problem(500, "bug", f"{type(error).__name__} (a bug; please report it)")

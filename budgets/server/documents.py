@@ -32,6 +32,18 @@ class BudgetTerms:
 
 
 @dataclass(frozen=True, slots=True)
+class NewLimitTerms:
+    """A limit beside others."""
+
+    total_nanos: Nanos
+    # When it starts anew: `day`, `week`, `2 weeks` ...
+    every: str = "never"
+    timezone: str = "UTC"
+    # Makes it safe to repeat: the same id is answered again.
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ResetTerms:
     """A new period."""
 

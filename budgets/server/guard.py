@@ -15,10 +15,11 @@ from budgets.ports import Clock, Store
 from budgets.records import Key
 from budgets.server.doors import call
 from budgets.server.principals import ANYBODY, Principal
+from budgets.server.problems import PROBLEMS_PATH
 from budgets.server.requests import PRINCIPAL
 
-# What monitors ask, and what tells nothing about anybody.
-OPEN = frozenset(("/healthz", "/readyz"))
+# What monitors ask, and what the program would say to anybody who has it.
+OPEN = frozenset(("/healthz", "/readyz", "/openapi.json"))
 
 # A key that was revoked by another process is refused after so long.
 _KNOWN_FOR_SECONDS = 1.0
@@ -78,6 +79,10 @@ class Guard:
         return self._keys
 
 
+def _is_open(path: str) -> bool:
+    return path in OPEN or path.startswith(PROBLEMS_PATH)
+
+
 def guarded(guard: Guard, *, but: Collection[str] = ()) -> Middleware:
     """
     Gives every request its principal before its route sees it.
@@ -88,7 +93,7 @@ def guarded(guard: Guard, *, but: Collection[str] = ()) -> Middleware:
 
     @web.middleware
     async def identified(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path not in OPEN and request.match_info.route.name not in but:
+        if not _is_open(request.path) and request.match_info.route.name not in but:
             request[PRINCIPAL] = await guard.principal(request)
         return await handler(request)
 

@@ -127,7 +127,7 @@ _PROBLEM: Final = {
     "type": "object",
     "description": "Problem details, RFC 9457. Beside these, the values of the error.",
     "properties": {
-        "type": {"type": "string"},
+        "type": {"type": "string", "format": "uri-reference"},
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},

@@ -23,6 +23,7 @@ from budgets.errors import (
     UnknownPriceError,
     UnknownUserError,
     UserExistsError,
+    by_code,
 )
 
 # The first that fits counts, so the narrower stands before the wider.
@@ -42,6 +43,9 @@ _STATUS: tuple[tuple[type[BudgetError], int], ...] = (
     (StoreBusyError, 503),
 )
 
+# The codes are named there, each with what it means.
+PROBLEMS_PATH = "/problems/"
+
 # Of what a waiting caller may expect: about as long as a call takes.
 _RETRY_AFTER_SECONDS = 1
 
@@ -49,6 +53,11 @@ _RETRY_AFTER_SECONDS = 1
 def status_of(error: BudgetError) -> int:
     """The HTTP status of an error; 500 where the server itself is at fault."""
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def type_of(code: str) -> str:
+    """Where the server says what it is; `about:blank` where its status says all of it (RFC 9457, 4.2.1)."""
+    return f"{PROBLEMS_PATH}{code}" if code in by_code() else "about:blank"
 
 
 def problem(
@@ -71,7 +80,7 @@ def problem(
     """
     document = {
         **values,
-        "type": "about:blank",
+        "type": type_of(code),
         "title": code.replace("_", " "),
         "status": status,
         "code": code,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
 
 from aiohttp import web
@@ -18,7 +18,7 @@ from budgets.engine import Change, Engine, LimitTerms
 from budgets.errors import InvalidValueError
 from budgets.operations import Action, Holder
 from budgets.periods import PeriodRule, parse_rule
-from budgets.records import ROOT, Charge, Process
+from budgets.records import ROOT, Charge, Path, Process
 from budgets.server.access import allow, allow_project, sees_all
 from budgets.server.documents import (
     BudgetDocument,
@@ -30,6 +30,7 @@ from budgets.server.documents import (
     EntryPage,
     HoldDocument,
     HoldTerms,
+    NewLimitTerms,
     ReleaseTerms,
     ResetTerms,
     SettleTerms,
@@ -42,7 +43,7 @@ from budgets.server.requests import ENGINES, METRICS, PRINCIPAL, body_of
 _MOST_BYTES: Final = 1024 * 1024
 _USUAL_COUNT, _MOST_COUNT = 100, 500
 
-Method: TypeAlias = Literal["GET", "PUT", "POST"]
+Method: TypeAlias = Literal["GET", "PUT", "POST", "DELETE"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,10 @@ class Asked:
     engine: Engine
     principal: Principal
     clients: Clients
-    # The name in the path: a user's, or a call's id; empty where there is none.
+    # The name in the path: a user's, or a call's id; empty for the project.
     name: str
+    # The limit that the path names; empty where it names none.
+    limit: str
     # The body, as the route's `takes` has it.
     terms: Any
     query: Mapping[str, str]
@@ -66,7 +69,10 @@ class Asked:
             AccessDeniedError: the key may not.
             UnknownUserError: the user has no budget.
         """
-        path = (user, ROOT) if sees_all(self.principal) else self.engine.path(user)
+        if user == ROOT:
+            path: Path = (ROOT,)
+        else:
+            path = (user, ROOT) if sees_all(self.principal) else self.engine.path(user)
         allow(self.principal, action, path)
 
     def allow_call(self, action: Action) -> None:
@@ -130,7 +136,7 @@ def _put(asked: Asked) -> BudgetDocument:
     if terms.parent is not None:
         asked.allow("admin", terms.parent)
     existing = engine.budget(user)
-    if existing is None:
+    if existing is None and user != ROOT:
         allow(asked.principal, "admin", (user, *(engine.path(terms.parent) if terms.parent else (ROOT,))))
         if terms.total_nanos is None and (terms.every or terms.timezone):
             raise InvalidValueError("there is no limit whose period that could be", hint="give total_usd too")
@@ -157,10 +163,26 @@ def _put(asked: Asked) -> BudgetDocument:
 
 def _rule(terms: BudgetTerms, current: PeriodRule | None) -> PeriodRule | None:
     """The rule that is wanted; `None`: it stays, with its anchor where it has one."""
-    if terms.every is None or current is None:
+    if terms.every is None:
         return None
+    if current is None:
+        return parse_rule(terms.every, timezone=terms.timezone or "UTC")
     wanted = parse_rule(terms.every, timezone=terms.timezone or current.timezone)
     return None if wanted.words() == current.words() else wanted
+
+
+def _add_limit(asked: Asked) -> BudgetDocument:
+    asked.allow("admin", asked.name)
+    terms = asked.terms
+    limit = LimitTerms(terms.total_nanos, parse_rule(terms.every, timezone=terms.timezone))
+    asked.engine.change(asked.name, Change(add=(limit,)), change_id=terms.id)
+    return BudgetDocument.of(asked.engine.status(asked.name))
+
+
+def _drop_limit(asked: Asked) -> BudgetDocument:
+    asked.allow("admin", asked.name)
+    asked.engine.change(asked.name, Change(drop=(asked.limit,)))
+    return BudgetDocument.of(asked.engine.status(asked.name))
 
 
 def _reset(asked: Asked) -> BudgetDocument:
@@ -209,17 +231,7 @@ def _entries(asked: Asked) -> EntryPage:
 
 _COUNT = ("count", f"How many, from 1 to {_MOST_COUNT}; {_USUAL_COUNT} where it is not said.")
 
-ROUTES: Final[tuple[Route, ...]] = (
-    Route(
-        "GET",
-        "/v1/budgets",
-        "list_budgets",
-        "Every user's budget that the key may see, by name.",
-        "read",
-        _budgets,
-        BudgetPage,
-        query=(("after", "Only users whose names come after this one."), _COUNT),
-    ),
+_OF_BUDGETS: Final[tuple[Route, ...]] = (
     Route(
         "GET",
         "/v1/budgets/{user}",
@@ -250,6 +262,25 @@ ROUTES: Final[tuple[Route, ...]] = (
         ResetTerms,
     ),
     Route(
+        "POST",
+        "/v1/budgets/{user}/limits",
+        "add_limit",
+        "Add a limit beside those that are there. With an id it is safe to repeat.",
+        "admin",
+        _add_limit,
+        BudgetDocument,
+        NewLimitTerms,
+    ),
+    Route(
+        "DELETE",
+        "/v1/budgets/{user}/limits/{limit}",
+        "drop_limit",
+        "Take a limit away; what was charged stays.",
+        "admin",
+        _drop_limit,
+        BudgetDocument,
+    ),
+    Route(
         "GET",
         "/v1/budgets/{user}/entries",
         "list_entries",
@@ -259,6 +290,32 @@ ROUTES: Final[tuple[Route, ...]] = (
         EntryPage,
         query=(("before", "Only entries written before the one of this id."), _COUNT),
     ),
+)
+
+
+def _of_project(route: Route) -> Route:
+    """The same of the project's own budget, which every call of the project must fit."""
+    return replace(
+        route,
+        path=route.path.replace("/v1/budgets/{user}", "/v1/project"),
+        name=f"project_{route.name}",
+        says=f"The project's own budget: {route.says[0].lower()}{route.says[1:]}",
+    )
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    Route(
+        "GET",
+        "/v1/budgets",
+        "list_budgets",
+        "Every user's budget that the key may see, by name.",
+        "read",
+        _budgets,
+        BudgetPage,
+        query=(("after", "Only users whose names come after this one."), _COUNT),
+    ),
+    *_OF_BUDGETS,
+    *map(_of_project, _OF_BUDGETS),
     Route(
         "POST",
         "/v1/budgets/{user}/charges",
@@ -320,11 +377,12 @@ def _handler(route: Route, clients: Clients) -> Callable[[web.Request], Any]:
         project = rules.check_name(request.query.get("project", "default"), "a project's name")
         principal = request[PRINCIPAL]
         allow_project(principal, project)
-        name = next(iter(request.match_info.values()), "")
+        named = request.match_info
+        name, limit = named.get("user") or named.get("id", ""), named.get("limit", "")
 
         def answer() -> tuple[bytes, Any]:
             engine = request.app[ENGINES].of(project)
-            found = route.handle(Asked(engine, principal, clients, name, terms, request.query))
+            found = route.handle(Asked(engine, principal, clients, name, limit, terms, request.query))
             return json.dumps(wire.encode(route.answers, found)).encode(), found
 
         body, found = await call(answer)

@@ -46,6 +46,8 @@ def page() -> str:
         "",
         "What goes wrong is answered with `application/problem+json`, RFC 9457.",
         "It has `type`, `title`, `status`, and `detail`, and the values involved.",
+        "`type` is `/problems/` and the code; the server says there what it means.",
+        "Where the status says all, it is `about:blank`.",
         "`code` and `hint` are those of the [error](errors.md); `retry` says whether asking again may help.",
         "",
         "| status | when |",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -17,9 +18,9 @@ from hypothesis import strategies as st
 from budgets import wire
 from budgets.clock import FixedClock
 from budgets.engine import Change, Engine, LimitTerms
-from budgets.money import parse_usd
+from budgets.money import format_usd, parse_usd
 from budgets.periods import PeriodRule
-from budgets.server.documents import ChargeTerms, HoldTerms, SettleTerms
+from budgets.server.documents import ChargeTerms, HoldTerms, NewLimitTerms, SettleTerms
 from budgets.server.openapi import document
 from budgets.server.principals import Principal, Role
 from budgets.server.rest import ROUTES, Route
@@ -222,15 +223,93 @@ def test_a_key_has_its_role_and_its_users(engine: Engine) -> None:
 def test_a_route_needs_the_role_that_its_table_names(engine: Engine, route: Route) -> None:
     engine.create("ann", LimitTerms(10))
     engine.hold("ann", 1, hold_id="call")
-    path = route.path.replace("{user}", "ann").replace("{id}", "call")
+    path = route.path.replace("{user}", "ann").replace("{id}", "call").replace("{limit}", "none")
     refused = []
     for role in ROLES:
         with served(Fixed(lambda _: engine, engine.store), Principal(role)) as address:
             api = Api(address)
-            body = {"usd": "0.00"} if route.takes in (ChargeTerms, HoldTerms, SettleTerms) else {}
+            costs = route.takes in (ChargeTerms, HoldTerms, SettleTerms)
+            body = {"usd": "0"} if costs else {"total_usd": "1"} if route.takes is NewLimitTerms else {}
             refused.append(api(f"{route.method} {path}", body if route.takes else None).status == 403)
             api.close()
     assert refused == [ROLES.index(role) < ROLES.index(route.action) for role in ROLES]
+
+
+# The project's own budget, and more limits than one
+
+
+def test_a_call_must_fit_the_projects_budget_too(api: Api, engine: Engine) -> None:
+    engine.create("ann", LimitTerms(parse_usd("10")))
+    made = api("PUT /v1/project", {"total_usd": "1", "every": "day"}).json
+    assert (made["user"], made["limits"][0]["every"], made["left_usd"]) == (None, "day", "1.00")
+    refused = api("POST /v1/budgets/ann/holds", {"usd": "2"})
+    assert (refused.status, refused.json["limit_user"], refused.json["left_usd"]) == (402, None, "1.00")
+    assert api("GET /v1/project").json == made
+    assert api("GET /v1/project/entries?count=1").json["entries"][0]["kind"] == "limit_changed"
+    assert api("POST /v1/project/reset", {"id": "r1"}).status == 200
+
+
+def test_a_key_of_one_user_does_not_see_the_projects_budget(engine: Engine) -> None:
+    engine.create("ann")
+    with served(Fixed(lambda _: engine, engine.store), Principal("read", user="ann")) as address:
+        api = Api(address)
+        assert [api(f"GET {path}").status for path in ("/v1/budgets/ann", "/v1/project")] == [200, 403]
+        api.close()
+
+
+def test_a_budget_has_more_limits_than_one(api: Api, engine: Engine) -> None:
+    engine.create("ann", LimitTerms(parse_usd("10")))
+    terms = {"total_usd": "1", "every": "day", "timezone": "Europe/Berlin", "id": "more"}
+    added = api("POST /v1/budgets/ann/limits", terms).json
+    assert [each["total_usd"] for each in added["limits"]] == ["10.00", "1.00"]
+    assert added["left_usd"] == "1.00"
+    assert api("POST /v1/budgets/ann/limits", terms).json == added
+    second = added["limits"][1]["id"]
+    left = api(f"DELETE /v1/budgets/ann/limits/{second}").json
+    assert [each["total_usd"] for each in left["limits"]] == ["10.00"]
+    assert api(f"DELETE /v1/budgets/ann/limits/{second}").status == 422
+
+
+def test_a_budget_without_limits_gets_one_with_its_period(api: Api, engine: Engine) -> None:
+    engine.create("ann")
+    made = api("PUT /v1/budgets/ann", {"total_usd": "5", "every": "month"}).json
+    assert made["limits"][0]["every"] == "month"
+
+
+def test_a_name_with_a_slash_is_a_name(api: Api, engine: Engine) -> None:
+    engine.create("ann/run-1")
+    assert api("GET /v1/budgets/ann%2Frun-1").json["user"] == "ann/run-1"
+
+
+@pytest.mark.parametrize("text", ["4", "4.5", "4.50", "0.000000001"])
+def test_an_amount_is_written_as_people_write_it(api: Api, text: str) -> None:
+    assert api("PUT /v1/budgets/ann", {"total_usd": text}).json["left_usd"] == format_usd(parse_usd(text))
+
+
+@pytest.mark.parametrize("amount", [4, 4.5, "", ".", "4.", ".5", "1e3", "4.0000000001", "-", "4,5", "٤"])
+def test_what_is_no_amount_is_said(api: Api, amount: Any) -> None:
+    answer = api("PUT /v1/budgets/ann", {"total_usd": amount})
+    assert (answer.status, answer.json["code"]) == (422, "invalid_value")
+
+
+# Problems
+
+
+def test_the_type_of_a_problem_leads_to_what_it_means(api: Api) -> None:
+    answer = api("GET /v1/budgets/nobody").json
+    assert answer["type"] == "/problems/unknown_user"
+    assert api(f"GET {answer['type']}").json == {
+        "type": "/problems/unknown_user",
+        "code": "unknown_user",
+        "says": "Raised when a user has no budget in this project.",
+    }
+
+
+def test_a_status_that_says_it_all_has_no_type_of_its_own(api: Api) -> None:
+    for path in ("/nowhere", "/problems/nothing"):
+        answer = api(f"GET {path}")
+        assert (answer.status, answer.json["type"]) == (404, "about:blank")
+        assert "/openapi.json" in answer.json["hint"]
 
 
 # OpenAPI
@@ -300,7 +379,7 @@ def test_whatever_is_sent_the_server_is_not_at_fault(api: Api) -> None:
     @settings(max_examples=150)
     @given(st.sampled_from(ROUTES), names, st.dictionaries(fields, values, max_size=4), st.text(max_size=5))
     def fuzzed(route: Any, name: str, body: Any, text: str) -> None:
-        path = route.path.replace("{user}", name).replace("{id}", name)
+        path = re.sub(r"\{\w+\}", name, route.path)
         query = f"?{route.query[0][0]}={quote(text)}" if route.query else ""
         answer = api(f"{route.method} {path}{query}", body)
         assert answer.status < 500, answer

@@ -141,7 +141,7 @@ def test_a_field_that_is_not_known_is_passed_over_in_an_answer_and_refused_in_a_
         (LimitTerms, {}),
         (LimitTerms, []),
         (LimitTerms, {"total_usd": 1}),
-        (LimitTerms, {"total_usd": "1"}),
+        (LimitTerms, {"total_usd": "1."}),
         (LimitTerms, {"total_usd": "1e3"}),
         (Usage, {"input": 1}),
         (Usage, {"how": "x", "input": -1}),
