@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from budgets.records import ROOT, Threshold
 if TYPE_CHECKING:
     from budgets.engine import Runner
     from budgets.engine.api import EngineApi
+    from budgets.notices import Notices
     from budgets.ports import TokenCounter
     from budgets.pricing import PriceBook
     from budgets.remote import RemoteEngine
@@ -40,7 +42,7 @@ def open_engine(
 
     Args:
         grouped: Many threads' operations share one commit (`budgets.writer`), for a server or a gateway.
-        on_threshold: Is told of each threshold that a charge reaches, for instance `budgets.notices`.
+        on_threshold: Is told of each threshold that a charge reaches; `None`: whoever the settings name.
         kind: The class of the engine.
     """
     store = open_store(settings)
@@ -49,7 +51,11 @@ def open_engine(
         from budgets.writer import Writer
 
         runner = Writer(store, settings.project, clock)
-    return _engine(settings, store, settings.project, clock, runner, on_threshold, kind)
+    notices = _notices(settings, settings.project) if on_threshold is None else None
+    on_threshold = notices.send if notices is not None else on_threshold
+    engine = _engine(settings, store, settings.project, clock, runner, on_threshold, kind)
+    _finish_with(engine, notices)
+    return engine
 
 
 def open_api(
@@ -84,13 +90,16 @@ def connect(
     from budgets.remote import RemoteEngine
     from budgets.server_link import Link
 
-    return (kind or RemoteEngine)(
+    notices = _notices(settings, settings.project) if on_threshold is None else None
+    engine = (kind or RemoteEngine)(
         Link(address, settings.key),
         project=settings.project,
         desk=open_desk(settings, clock=clock),
         processes=SystemProcesses(),
-        on_threshold=on_threshold,
+        on_threshold=notices.send if notices is not None else on_threshold,
     )
+    _finish_with(engine, notices)
+    return engine
 
 
 def open_grouped(
@@ -105,7 +114,28 @@ def open_grouped(
     from budgets.writer import Writer
 
     writer = Writer(store, project, clock)
-    return _engine(settings, store, project, clock, writer, on_threshold), writer
+    notices = _notices(settings, project) if on_threshold is None else None
+    on_threshold = notices.send if notices is not None else on_threshold
+    engine = _engine(settings, store, project, clock, writer, on_threshold)
+    _finish_with(engine, notices)
+    return engine, writer
+
+
+def _notices(settings: Settings, project: str) -> Notices | None:
+    """What tells those whom the settings name of thresholds; what fails there is logged."""
+    if settings.on_threshold is None:
+        return None
+    import logging
+
+    from budgets.notices import Notices
+
+    return Notices(settings.on_threshold, project, report=logging.getLogger("budgets").warning)
+
+
+def _finish_with(engine: Engine | RemoteEngine, notices: Notices | None) -> None:
+    """Whoever lets the engine go, or ends the program, waits a while for what is being sent."""
+    if notices is not None:
+        weakref.finalize(engine, notices.finish)
 
 
 def _engine(
