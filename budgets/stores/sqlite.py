@@ -25,7 +25,9 @@ from budgets.errors import (
     StoreTooNewError,
 )
 from budgets.records import Key, StoreInfo
-from budgets.stores.sqlite_transaction import KEY, Cache, Row, SqliteTransaction, read_key
+from budgets.stores.sqlite_reading import Cache, SqliteReading
+from budgets.stores.sqlite_rows import KEY, Row, read_key
+from budgets.stores.sqlite_transaction import SqliteTransaction
 
 # The numbered files in `schema`, each applied once and in turn, make this one.
 SCHEMA = 4
@@ -85,14 +87,14 @@ class SqliteStore:
                 raise
 
     @contextmanager
-    def reading(self, project: str) -> Iterator[SqliteTransaction]:
+    def reading(self, project: str) -> Iterator[SqliteReading]:
         """See `budgets.ports.Store.reading`."""
         with self._lock, self._errors():
             connection = self._connected()
             try:
                 connection.execute("BEGIN")
                 # The first read waits where the last process that closed the file tidies up behind it.
-                yield self._patiently(lambda: SqliteTransaction(connection, project, self._cache))
+                yield self._patiently(lambda: SqliteReading(connection, project, self._cache))
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")

@@ -418,18 +418,18 @@ def test_a_file_is_replaced_only_when_somebody_agrees(team: Budget) -> None:
 
 
 def test_an_export_that_fails_leaves_the_old_file(team: Budget, monkeypatch: pytest.MonkeyPatch) -> None:
-    from budgets.stores.sqlite_transaction import SqliteTransaction
+    from budgets.stores.sqlite_reading import SqliteReading
 
     file = team.folder / "x.csv"
     file.write_text("mine")
-    true = SqliteTransaction.spending
+    true = SqliteReading.spending
 
     def spending(*args: Any, **more: Any) -> Any:
         if more["after"] is not None:
             raise OSError(5, "Input/output error")
         return true(*args, **more)
 
-    monkeypatch.setattr(SqliteTransaction, "spending", spending)
+    monkeypatch.setattr(SqliteReading, "spending", spending)
     assert team("export", "--output", "x.csv", "--yes").code == 1
     assert file.read_text() == "mine"
     assert [path.name for path in team.folder.iterdir() if path.name.startswith("x.csv")] == ["x.csv"]
