@@ -75,7 +75,15 @@ def running(engine: budgets.Engine, upstream_url: str, patience: Patience = Pati
         ended.append(end)
         callers = {KEY: Caller("ann", "run")}
         async with HttpUpstream() as upstream:
-            house = House(AwaitedEngine(engine), targets(upstream_url), upstream, patience, found.note)
+            house = House(
+                AwaitedEngine(engine),
+                targets(upstream_url),
+                upstream,
+                patience,
+                found.note,
+                # One of the recorded exchanges is of an answer in the background.
+                allow_background=True,
+            )
             async with listening(house, callers.get, finish_seconds=1) as port:
                 found.url = f"http://127.0.0.1:{port}"
                 started.set()
