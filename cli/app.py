@@ -94,8 +94,28 @@ def run(env: Env) -> int:
 
 
 def _called(env: Env) -> int:
-    code = build(env.argv)(args=list(env.argv), prog_name="budget", standalone_mode=False, obj=env)
+    argv = _command_first(env.argv)
+    code = build(argv)(args=argv, prog_name="budget", standalone_mode=False, obj=env)
     return code if isinstance(code, int) else exits.DONE
+
+
+def _command_first(argv: Sequence[str]) -> list[str]:
+    """*argv* with the options that every command has behind all its words: there they are heard."""
+    options, rest = _split(argv)
+    if not rest or rest[0] not in COMMANDS:
+        return list(argv)
+    between, after = _split(rest[1:])
+    if after and after[0] in COMMANDS[rest[0]]:
+        return [rest[0], after[0], *options, *between, *after[1:]]
+    return [rest[0], *options, *rest[1:]]
+
+
+def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The options at the beginning that every command has, and the rest."""
+    at = 0
+    while at < len(argv) and argv[at].partition("=")[0] in ("--store", "--project", "--json"):
+        at += 2 if argv[at] in ("--store", "--project") else 1
+    return list(argv[:at]), list(argv[at:])
 
 
 def build(argv: Sequence[str]) -> typer.Typer:
