@@ -58,7 +58,7 @@ def refused(refusal: Refusal) -> BudgetExceededError:
     if refusal.unconfirmed_nanos:
         hints.append(f"look at the {money(refusal.unconfirmed_nanos)} unconfirmed with `budget holds`")
     if refusal.floor is not None:
-        hints.append("set a small --max-output-tokens")
+        hints.append("set a small limit for the answer (max_tokens, --max-output-tokens)")
     else:
         hints.append("ask for fewer output tokens")
     return BudgetExceededError(

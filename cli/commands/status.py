@@ -94,6 +94,9 @@ class Overview(Result):
             yield f"and {self.more:,} more, further from their limits"
         if self.budgets or self.more:
             return
+        if self.project in self.projects:
+            yield f"project {self.project} has archived budgets only; --archived shows them"
+            return
         yield f"project {self.project} has no budgets"
         if self.projects:
             yield f"this store has budgets in {', '.join(self.projects)}; choose one with --project"

@@ -318,6 +318,8 @@ def test_lists_show_archived_budgets_only_when_asked(ann: Budget) -> None:
     assert ann.done("status", "--user", "ann").out.startswith("ann, archived: $10.00 left")
     # Who is the only one left is meant when nobody is said.
     assert "user ben, from the only user" in ann.done("cost").err
+    ann.done("archive", "--user", "ben", "--yes")
+    assert ann.done("status").err == "project default has archived budgets only; --archived shows them\n"
 
 
 def test_archiving_asks_first(ann: Budget) -> None:
