@@ -29,6 +29,8 @@ VARIABLES: Mapping[str, str] = {
     "durability": "BUDGET_DURABILITY",
     "default_output_tokens": "BUDGET_DEFAULT_OUTPUT_TOKENS",
     "patience_seconds": "BUDGET_PATIENCE_SECONDS",
+    "cut": "BUDGET_CUT",
+    "allow_background": "BUDGET_ALLOW_BACKGROUND",
     "on_threshold": "BUDGET_ON_THRESHOLD",
     "key": "BUDGET_KEY",
 }
@@ -60,6 +62,10 @@ class Settings:
     default_output_tokens: int = DEFAULT_OUTPUT_TOKENS
     # How long a call may wait for running calls to settle.
     patience_seconds: int = 30
+    # How a gateway ends a stream that outgrows its hold: as an answer at its limit, or with an error.
+    cut: Literal["length", "error"] = "length"
+    # A gateway forwards answers in the background; their holds stay until they are whole.
+    allow_background: bool = False
     # Who is told of a threshold: a program by its arguments, or a web address; `None`: nobody but the caller.
     on_threshold: tuple[str, ...] | str | None = None
     # What the server that keeps the store knows us by; a secret.
@@ -156,6 +162,8 @@ def settings_of(
         ),
         default_output_tokens=_whole(*value("default_output_tokens"), default=DEFAULT_OUTPUT_TOKENS, least=1),
         patience_seconds=_whole(*value("patience_seconds"), default=30, least=0),
+        cut=cast("Literal['length', 'error']", _choice(*value("cut"), choices=("length", "error"))),
+        allow_background=_yes_or_no(*value("allow_background")),
         on_threshold=_program_or_address(*value("on_threshold")),
         key=_secret(key, key_from) if key is not None else None,
         tables={name: written[name] for name in TABLES if name in written},
@@ -293,6 +301,16 @@ def _choice(value: Any, source: str | None, *, choices: tuple[str, ...]) -> str:
     if value not in choices:
         raise ConfigError(f"{source} has {value!r}", hint=f"one of {', '.join(choices)}")
     return str(value)
+
+
+def _yes_or_no(value: Any, source: str | None) -> bool:
+    if value is None:
+        return False
+    if value in ("true", "false"):
+        return bool(value == "true")
+    if not isinstance(value, bool):
+        raise ConfigError(f"{source} has {value!r}", hint="true or false")
+    return value
 
 
 def _whole(value: Any, source: str | None, *, default: int, least: int) -> int:

@@ -15,6 +15,7 @@ from budgets.files import replace_text, turn_to_write
 from budgets.money import shown
 
 _NUMBERS = frozenset(each.name for each in fields(Settings) if each.type == "int")
+_SWITCHES = frozenset(each.name for each in fields(Settings) if each.type == "bool")
 
 
 def set_setting(file: Path, name: str, text: str) -> Settings:
@@ -44,6 +45,8 @@ def set_setting(file: Path, name: str, text: str) -> Settings:
     value: str | int = text
     if name in _NUMBERS and re.fullmatch(r"[0-9]{1,15}", text, re.ASCII):
         value = int(text)
+    elif name in _SWITCHES and text in ("true", "false"):
+        value = text == "true"
 
     def edited(old: str, written: Mapping[str, Any]) -> Iterator[str]:
         assignment = f"{name} = {json.dumps(value, ensure_ascii=False)}"

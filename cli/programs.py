@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from budgets.errors import BudgetError
 
@@ -41,6 +41,7 @@ class Run:
     total: str | None
     # `None`: as the settings have it.
     patience_seconds: int | None
+    cut: Literal["length", "error"] | None
     # Variables that stay as they are.
     keep: tuple[str, ...]
     stop: bool
@@ -275,6 +276,8 @@ def _gateway(
         plan.targets,
         counting,
         patience=Patience(session.settings.patience_seconds if patience is None else patience),
+        cut=wanted.cut or session.settings.cut,
+        allow_background=session.settings.allow_background,
         on_ended=signals.wake,
     )
     with kept_alive(engine):

@@ -11,6 +11,7 @@ from contextlib import suppress
 from budgets.awaiting import AwaitedEngine
 from budgets.engine import Engine
 from budgets.gateway.counting import Counting
+from budgets.gateway.cutting import Cut
 from budgets.gateway.listening import listening
 from budgets.gateway.passing import House, Patience
 from budgets.gateway.targets import ByName, Target
@@ -26,6 +27,8 @@ class GatewayBeside:
         targets: Where calls may go.
         counting: Knows the run key, and counts.
         patience: How long calls wait for money, and how long the rest of an answer is read at the end.
+        cut: How a stream is ended that would cost more than was held for it.
+        allow_background: Answers may be written in the background.
         on_ended: Is called in the gateway's thread when it has ended, however it did.
     """
 
@@ -36,12 +39,16 @@ class GatewayBeside:
         counting: Counting,
         *,
         patience: Patience,
+        cut: Cut = "length",
+        allow_background: bool = False,
         on_ended: Callable[[], None] = lambda: None,
     ) -> None:
         self._engine = engine
         self._targets = targets
         self._counting = counting
         self._patience = patience
+        self._cut = cut
+        self._allow_background = allow_background
         self._on_ended = on_ended
         self._port: Future[int] = Future()
         self._failure: BaseException | None = None
@@ -112,6 +119,8 @@ class GatewayBeside:
                 upstream,
                 patience=self._patience,
                 report=self._counting.note,
+                cut=self._cut,
+                allow_background=self._allow_background,
             )
             async with listening(
                 house, self._counting.find_caller, finish_seconds=self._patience.drain_seconds

@@ -104,6 +104,8 @@ def _codex(words: Sequence[str], environ: Mapping[str, str]) -> tuple[str, ...]:
         "wire_api": json.dumps("responses"),
         # A call by WebSocket would not be metered.
         "supports_websockets": "false",
+        # Else it asks five times again where a budget is used up: refusals of every status count as these.
+        "stream_max_retries": "0",
     }
     table = ", ".join(f"{name} = {value}" for name, value in provider.items())
     program, *rest = words

@@ -71,12 +71,14 @@ def make_app(
     app[ENGINES], app[METRICS], app[VISITORS] = engines, counters, Visitors()
     for room in _ROOMS:
         app.add_routes(room.routes())
-    if upstreams is not None:
-        gateway = proxy.Proxy(engines, guard, upstreams, counters)
+    gateway = None if upstreams is None else proxy.Proxy(engines, guard, upstreams, counters)
+    if gateway is not None:
         # Last, so that no upstream stands in the way of the server's own.
         app.add_routes(gateway.routes())
-        app.cleanup_ctx.append(gateway.running)
     app.cleanup_ctx.append(_doors)
+    if gateway is not None:
+        # It ends before the engines are closed: what it knows of running calls is written down.
+        app.cleanup_ctx.append(gateway.running)
     app.cleanup_ctx.append(upkeep.running)
     return app
 

@@ -70,8 +70,10 @@ class Proxy:
         ]
 
     async def running(self, _app: web.Application) -> AsyncIterator[None]:
-        """Let go of the connections when the server ends."""
+        """When the server ends, leave in doubt what is written in the background, and let connections go."""
         yield
+        for house in self._houses.values():
+            await house.background.close()
         await self._upstream.close()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -126,6 +128,8 @@ class Proxy:
                     self._upstream,
                     patience=Patience(hold_seconds=self._engines.settings.patience_seconds),
                     report=self._count,
+                    cut=self._engines.settings.cut,
+                    allow_background=self._engines.settings.allow_background,
                 ),
             )
         return found

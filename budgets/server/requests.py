@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from budgets.errors import InvalidValueError
+from budgets.gateway.packing import unpacked
 from budgets.server.counters import Metrics
 from budgets.server.engines import Engines
 from budgets.server.principals import Principal
@@ -32,10 +33,10 @@ def principal(request: web.Request) -> Principal:
 
 async def body_of(request: web.Request, *, at_most: int = MOST_BODY_BYTES) -> bytes:
     """
-    The body, whole.
+    The body, whole and unpacked.
 
     Raises:
-        InvalidValueError: it came too slowly.
+        InvalidValueError: it came too slowly, or is packed in a way that is not read here.
         web.HTTPRequestEntityTooLarge: it is longer than *at_most*.
     """
     try:
@@ -45,9 +46,12 @@ async def body_of(request: web.Request, *, at_most: int = MOST_BODY_BYTES) -> by
         raise InvalidValueError(
             f"the body was not there after {_LONGEST_BODY_SECONDS:g} seconds", hint="send it again, at once"
         ) from error
-    if len(body) > at_most:
-        raise web.HTTPRequestEntityTooLarge(at_most, len(body))
-    return body
+    found = unpacked(body, request.headers.get("content-encoding", ""), at_most=at_most)
+    if isinstance(found, bytes):
+        return found
+    if found.status == web.HTTPRequestEntityTooLarge.status_code:
+        raise web.HTTPRequestEntityTooLarge(at_most, at_most + 1)
+    raise InvalidValueError(found.words, hint="send it again, without a content-encoding")
 
 
 async def json_object(request: web.Request) -> dict[str, Any]:

@@ -61,6 +61,8 @@ async def serve(
         app,
         access_log=None,
         logger=_silent(),
+        # Packed requests are read by whoever answers, which can refuse them in its own words.
+        auto_decompress=False,
         shutdown_timeout=_GRACE_SECONDS,
         keepalive_timeout=_IDLE_SECONDS,
         max_line_size=_LONGEST_LINE_BYTES,

@@ -282,4 +282,6 @@ def _words(value: Any) -> str:
 
     if value is None:
         return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
     return shlex.join(value) if isinstance(value, list) else str(value)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias, cast
 
 import typer
+
+from budgets.money import shown
 
 from ..exits import UsageError
 from ..one_call import BOTH_FORMS, Asked, complete
@@ -76,6 +78,13 @@ def wrap(
     require_calls: Annotated[
         bool, typer.Option("--require-calls", help="Program: exit code 125 where no call was seen.")
     ] = False,
+    cut: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOW",
+            help="Program: a stream that outgrows its hold ends as at its limit (length), or with an error.",
+        ),
+    ] = None,
     keep_env: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Program: leave this variable as it is; may be repeated."),
@@ -114,6 +123,7 @@ def wrap(
             ("--stop", stop),
             ("--fail-on-refusal", fail_on_refusal),
             ("--require-calls", require_calls),
+            ("--cut", cut is not None),
             ("--keep-env", bool(keep_env)),
             ("--json-summary", json_summary is not None),
             ("--quiet", quiet),
@@ -133,6 +143,8 @@ def wrap(
     if env_only == bool(words):
         said = "--env-only runs no program" if env_only else "there is no program after `--`"
         raise UsageError(said, hint="give one of `--env-only` and `-- COMMAND`")
+    if cut not in (None, "length", "error"):
+        raise UsageError(f"there is no {shown(cut)} for --cut", hint="one of length, error")
     if session.as_json:
         raise UsageError("stdout is the program's own", hint="`--json-summary FILE` has the document")
     from ..programs import Run, run
@@ -144,6 +156,7 @@ def wrap(
             user=user,
             total=total,
             patience_seconds=waits,
+            cut=cast("Literal['length', 'error'] | None", cut),
             keep=tuple(keep_env or ()),
             stop=stop,
             fail_on_refusal=fail_on_refusal,

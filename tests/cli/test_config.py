@@ -102,6 +102,7 @@ def test_the_first_setting_makes_the_file(budget: Budget) -> None:
         ),
         pytest.param('"user" = "ann"\n', ("user", "bob"), 'user = "bob"\n', id="a name in quotes"),
         pytest.param("", ("user", 'a"b\\c'), 'user = "a\\"b\\\\c"\n', id="a value that needs escapes"),
+        pytest.param("", ("allow_background", "true"), "allow_background = true\n", id="a switch"),
         pytest.param("", ("user", "日本"), 'user = "日本"\n', id="beyond ASCII"),
     ],
 )

@@ -17,8 +17,10 @@ from typing import Any
 
 import pytest
 
+from budgets.dialects.sse import Event, framed
 from budgets.money import parse_usd
 from tests.support.provider import LoopbackProvider
+from tests.support.scripted import ScriptedProvider, streamed
 
 OPENAI = """
     import openai
@@ -290,6 +292,27 @@ def test_a_provider_without_a_key_is_refused_by_name(budget: Any) -> None:
     assert b"GROQ_API_KEY" in ended.stdout
 
 
+@pytest.mark.parametrize("how", ["length", "error"])
+def test_a_stream_that_outgrows_its_hold_ends_as_it_is_asked_to(budget: Any, how: str) -> None:
+    choice = {"index": 0, "delta": {"content": " river"}, "finish_reason": None}
+    chunk = {"id": "c", "object": "chat.completion.chunk", "created": 7, "model": "gpt-4o-mini"}
+    event = framed(Event("message", json.dumps({**chunk, "choices": [choice]})))
+    code = """
+        try:
+            print([each.choices[0].finish_reason for each in ask(max_tokens=25, stream=True)][-1])
+        except openai.APIError as error:
+            print(error)
+    """
+    endless = ScriptedProvider(lambda *_: streamed(event for _ in range(1_000)), gap_seconds=0.0005)
+    with closing(endless) as provider:
+        environ = {"OPENAI_BASE_URL": f"{provider.url}/v1", "BUDGET_CUT": "error"}
+        options = ("--cut", "length") if how == "length" else ()
+        ended = wrapped(budget, "--user", "ann", *options, *agent(code), environ=environ)
+    expected = b"length" if how == "length" else b"'s budget ended this answer"
+    assert expected in ended.stdout, ended.stderr
+    assert budget.done("holds", "--json").document["holds"] == []
+
+
 # A budget for one run
 
 
@@ -558,6 +581,8 @@ def test_the_gateway_ends_with_the_shell_that_started_it(budget: Any) -> None:
     [
         pytest.param(("--total", "2", "hello"), "--total is for a program", id="total"),
         pytest.param(("--stop", "--model", "gpt-4o-mini", "hi"), "--stop is for a program", id="stop"),
+        pytest.param(("--cut", "error", "hi"), "--cut is for a program", id="cut"),
+        pytest.param(("--cut", "short", "--", "ls"), 'there is no "short" for --cut', id="no such cut"),
         pytest.param(("-u", "ann", "hello", "--", "ls"), "words in front of `--`", id="words"),
         pytest.param(("-u", "ann", "--"), "no program after", id="nothing"),
         pytest.param(("-u", "ann", "--env-only", "--", "ls"), "runs no program", id="both"),

@@ -73,7 +73,7 @@ def served(
         # The last one is the nearest to the route.
         app.middlewares.append(taken_for)
     loop = asyncio.new_event_loop()
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, auto_decompress=False)
     address: list[str] = []
 
     async def begin() -> None:

@@ -73,15 +73,24 @@ def test_every_setting_can_be_set_in_both_places(load: Load) -> None:
         "durability": "process",
         "default_output_tokens": 5,
         "patience_seconds": 0,
+        "cut": "error",
         "on_threshold": "https://example.com/hook",
         "key": "bk_1",
     }
-    assert set(values) == set(VARIABLES)
+    # It has a form of its own in a file.
+    assert {*values, "allow_background"} == set(VARIABLES)
     text = "\n".join(f"{name} = {value!r}" for name, value in values.items())
     by_file = load(text)
     by_environment = load("", **{VARIABLES[name]: str(value) for name, value in values.items()})
     for name, value in values.items():
         assert str(getattr(by_file, name)) == str(getattr(by_environment, name)) == str(value)
+
+
+def test_a_switch_is_on_or_off_in_both_places(load: Load) -> None:
+    assert load().allow_background is False
+    assert load("allow_background = true").allow_background is True
+    assert load("allow_background = true", BUDGET_ALLOW_BACKGROUND="false").allow_background is False
+    assert load("", BUDGET_ALLOW_BACKGROUND="true").allow_background is True
 
 
 @pytest.mark.parametrize(
@@ -99,6 +108,10 @@ def test_every_setting_can_be_set_in_both_places(load: Load) -> None:
         ("default_output_tokens = 1.5", "1.5"),
         ("default_output_tokens = true", "True"),
         ("patience_seconds = -1", "-1"),
+        ("cut = 'short'", "short"),
+        ("allow_background = 1", "has 1"),
+        ("allow_background = 'yes'", "yes"),
+        ("allow_background = []", "[]"),
         ("on_threshold = 5", "5"),
         ("on_threshold = []", "[]"),
         ("on_threshold = ['', 'a']", "['', 'a']"),

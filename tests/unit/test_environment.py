@@ -172,6 +172,7 @@ def test_codex_gets_a_provider_of_its_own(tmp_path: Path) -> None:
     assert found.words[:3] == ("codex", "-c", 'model_provider="budget"')
     assert f'base_url = "{GATE}/openai/v1"' in found.words[4]
     assert "supports_websockets = false" in found.words[4]
+    assert "stream_max_retries = 0" in found.words[4]
     assert found.environ["BUDGET_RUN_KEY"] == KEY
     # Others may read the command line.
     assert KEY not in " ".join(found.words)
