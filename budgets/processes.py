@@ -16,6 +16,10 @@ class SystemProcesses:
         """The process that asks; after a fork, the child."""
         return _own(os.getpid())
 
+    def of(self, pid: int) -> Process:
+        """The process of this host that has that id now."""
+        return Process(_host(), pid, _started(pid))
+
     def ended(self, process: Process) -> bool:
         """
         True only when it is certain: same host, and that very process is gone.

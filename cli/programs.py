@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from budgets.errors import BudgetError
 
 from . import child
+from .aside import Aside, step_aside
 from .exits import DONE, NOT_FOUND, NOT_RUN, NOT_RUNNABLE, REFUSED, UsageError
 from .options import usd
 from .output import fail, forget_reader, line, note, write_document
 from .results import Result, error_document
-from .run_summary import NotRun, Outcome, Ran
+from .run_summary import LetGo, NotRun, Outcome, Ran
 from .session import Session
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from budgets.records import Threshold
 
 # How soon `--env-only` notices that whoever started it has gone.
-_PARENT_SECONDS = 1
+_STARTER_SECONDS = 1
 # How long it is before we say what we are waiting for.
 _WAITING_SECONDS = 1
 
@@ -58,31 +59,53 @@ def run(session: Session, wanted: Run) -> Result:
     What keeps it from being run is said here and ends with 125, 126, or 127: the codes of other errors could
     be the program's own.
     """
+    # For `eval "$(budget wrap --env-only)"`, which waits for the command to end.
+    aside = step_aside() if not wanted.words and not session.env.stdout.isatty() else None
+    if isinstance(aside, int):
+        return LetGo(aside)
     if wanted.summary_file is None:
-        return _tried(session, wanted)
+        return _tried(session, wanted, aside)
     try:
         # Before anything is spent: it has to be writable.
         Path(wanted.summary_file).touch()
     except OSError as error:
-        return _not_run(session, NOT_RUN, _system_error(error))
-    result = _tried(session, wanted)
+        return _not_run(
+            session,
+            NOT_RUN,
+            {
+                "code": "io_error",
+                "message": f"--json-summary: {wanted.summary_file} cannot be written: {error.strerror}",
+                "hint": "give a file in a folder that is there and yours to write",
+            },
+        )
+    result = _tried(session, wanted, aside)
     write_document(Path(wanted.summary_file), result)
     return result
 
 
-def _tried(session: Session, wanted: Run) -> Ran | NotRun:
+def _tried(session: Session, wanted: Run, aside: Aside | None) -> Ran | NotRun:
     try:
-        return _ran(session, wanted) if wanted.words else _served(session, wanted)
+        return _ran(session, wanted) if wanted.words else _served(session, wanted, aside)
     except child.NotStartedError as error:
         program = shlex.quote(wanted.words[0])
         said = "there is no such program" if error.missing else f"it cannot be run: {error.reason}"
+        if error.missing and len(wanted.words[0].split()) > 1:
+            hint = (
+                "give the program and each of its arguments as words of their own, not in one pair of quotes"
+            )
+        elif error.missing:
+            hint = f"`command -v {program}` shows what a shell would run"
+        else:
+            hint = (
+                f"`chmod +x {program}` makes it a program; a script runs by its interpreter's name in front"
+            )
         return _not_run(
             session,
             NOT_FOUND if error.missing else NOT_RUNNABLE,
             {
                 "code": "not_started",
                 "message": f"{program}: {said}",
-                "hint": f"`command -v {program}` shows what a shell would run",
+                "hint": hint,
             },
         )
     except BudgetError as error:
@@ -130,7 +153,7 @@ def _ran(session: Session, wanted: Run) -> Ran:
                 home=Path(environ.get("HOME") or Path.home()),
                 folder=Path.cwd(),
             )
-            for warning in (*_warnings(open_.plan), *ready.warnings):
+            for warning in (*_warnings(open_.plan), *ready.warnings, *_without_key(wanted, open_.plan)):
                 tell(warning)
             programs.append(child.Child(ready.words, ready.environ, signals))
             ended = programs[0].run()
@@ -153,11 +176,12 @@ def _ran(session: Session, wanted: Run) -> Ran:
             kept_back=tuple(f"budget: {each}" for each in kept_back),
             quiet=wanted.quiet,
             calls_required=wanted.require_calls,
+            own_total=wanted.total is not None,
             keys=open_.plan.keys,
         )
 
 
-def _served(session: Session, wanted: Run) -> Ran:
+def _served(session: Session, wanted: Run, aside: Aside | None) -> Ran:
     """Print the variables, and answer calls until a signal ends us or whoever started us has gone."""
     import signal
 
@@ -178,10 +202,12 @@ def _served(session: Session, wanted: Run) -> Ran:
                     line(session.env, f"export {name}={shlex.quote(value)}")
             line(session.env, f"export BUDGET_GATEWAY_PID={os.getpid()}")
             # A shell that reads this up to its end may go on.
-            forget_reader(session.env)
-            parent = os.getppid()
-            signal.setitimer(signal.ITIMER_REAL, _PARENT_SECONDS, _PARENT_SECONDS)
-            while os.getppid() == parent and open_.running():
+            if aside is not None:
+                forget_reader(session.env)
+            if aside is not None:
+                aside.let_go()
+            signal.setitimer(signal.ITIMER_REAL, _STARTER_SECONDS, _STARTER_SECONDS)
+            while open_.running() and not (aside is not None and aside.starter_ended()):
                 if child.asks_to_end(signals.next()):
                     break
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -196,6 +222,7 @@ def _served(session: Session, wanted: Run) -> Ran:
             now=session.env.clock(),
             quiet=wanted.quiet,
             calls_required=wanted.require_calls,
+            own_total=wanted.total is not None,
             keys=open_.plan.keys,
         )
 
@@ -300,6 +327,19 @@ def _gateway(
 
 def _nothing() -> None:
     """Where nobody wants to know."""
+
+
+def _without_key(wanted: Run, plan: Plan) -> Iterator[str]:
+    """A program of one provider whose key is not set: its own login is not used under a budget."""
+    from budgets.gateway.recipes import NEEDED
+
+    name = Path(wanted.words[0]).name
+    for target in plan.targets:
+        if target.name == NEEDED.get(name) and target.missing_key:
+            yield (
+                f"there is no key for {target.name}, so every call will be refused: set"
+                f" {' or '.join(target.missing_key)}; a login of {name}'s own is not used"
+            )
 
 
 def _warnings(plan: Plan) -> Iterator[str]:

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from .results import Result, left_document
+from .results import Result, error_document, left_document
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from budgets.errors import BudgetError
     from budgets.gateway.counting import Counts
     from budgets.records import Left
 
@@ -36,6 +37,23 @@ class NotRun(Result):
 
 
 @dataclass(frozen=True)
+class LetGo(Result):
+    """The end of a command that goes on in a process of its own, which has said all there is to say."""
+
+    code: int
+    command = "wrap"
+
+    @property
+    def exit_code(self) -> int:
+        """See `Result`."""
+        return self.code
+
+    def document(self) -> dict[str, Any]:
+        """See `Result`."""
+        return {}
+
+
+@dataclass(frozen=True)
 class Ran(Result):
     """A program that was run, and its calls."""
 
@@ -54,6 +72,8 @@ class Ran(Result):
     kept_back: tuple[str, ...] = ()
     quiet: bool = False
     calls_required: bool = False
+    # The budget is this run's own (`--total`).
+    own_total: bool = False
     # Variables that pointed at a provider's key; none: nothing could be called.
     keys: tuple[str, ...] = field(default=())
     command = "wrap"
@@ -78,6 +98,7 @@ class Ran(Result):
             "unconfirmed": counts.unconfirmed,
             "failed": counts.failed,
             "refused": counts.refused,
+            "refusal": error_document(counts.refusal) if counts.refusal else None,
             "unknown_keys": counts.strangers,
             "silent": not counts.seen,
             "usage": counts.usage,
@@ -91,14 +112,30 @@ class Ran(Result):
             yield from self.kept_back
         if not self.counts.seen and (self.calls_required or not self.quiet):
             yield from self._silence()
-        if self.counts.strangers and not self.quiet:
-            yield (
-                f"budget: {_times(self.counts.strangers, 'call')} came with another key than this run's and"
-                " went no further; a key that the program reads from a file belongs into the environment in"
-                " which `budget wrap` is started"
-            )
+        if self.counts.strangers and self.counts.seen and not self.quiet:
+            yield f"budget: {self._strangers()}"
+        if self.counts.refusal and not self.quiet:
+            yield f"budget: {self._refusal(self.counts.refusal)}"
         if not self.quiet:
             yield self._summary()
+
+    def _strangers(self) -> str:
+        return (
+            f"{_times(self.counts.strangers, 'call')} came without this run's key and went no further:"
+            " set the provider's key in the environment in which `budget wrap` is started, not in a file"
+        )
+
+    def _refusal(self, error: BudgetError) -> str:
+        if self.outcome == "stopped":
+            said = f"{self.program} was ended, as a call no longer fitted: "
+        else:
+            said = (
+                "refused: " if self.counts.refused == 1 else f"refused {self.counts.refused:,}, the first: "
+            )
+        # The budget of a run ends with it.
+        own = self.own_total and error.values.get("limit_user") == self.user
+        hint = "run it again with a larger --total" if own else error.hint
+        return f"{said}{error.message}{f'; {hint}' if hint else ''}"
 
     def _summary(self) -> str:
         from budgets.money import money
@@ -116,6 +153,9 @@ class Ran(Result):
         return f"{line}; {', '.join(marked)}" if marked else line
 
     def _silence(self) -> Iterator[str]:
+        if self.counts.strangers:
+            yield f"budget: NO CALL WAS METERED: {self._strangers()}"
+            return
         yield f"budget: NO CALL WAS SEEN: {self.program} called no model, or it went past the budget"
         if self.keys:
             yield f"budget: it had the run key in {', '.join(self.keys)}, and our addresses beside it"

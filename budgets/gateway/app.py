@@ -34,7 +34,7 @@ class GatewayHandler:
 
     Args:
         house: What all calls share.
-        find_caller: Whose key that is; `None`: nobody's.
+        find_caller: Whose key that is; empty: the call has none; `None`: nobody's.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class GatewayHandler:
     ) -> web.StreamResponse | Refusal:
         headers = {name.lower(): value for name, value in request.headers.items()}
         key, query = presented_key(headers, request.rel_url.raw_query_string)
-        caller = self._find_caller(key) if key else None
+        caller = self._find_caller(key or "")
         if caller is None and is_signed(headers):
             said = (
                 "this call is signed, and what a budget needs would break its signature;"

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from budgets.errors import BudgetBusyError, BudgetExceededError
+from budgets.errors import BudgetBusyError, BudgetError, BudgetExceededError
 from budgets.gateway.callers import Caller
 from budgets.gateway.incoming import Report
 from budgets.money import Nanos
@@ -25,7 +25,9 @@ class Counts:
     failed: int = 0
     # Never sent: by the budget, or because they could not be metered.
     refused: int = 0
-    # Came with a key that is not this run's.
+    # Why, of the first of them.
+    refusal: BudgetError | None = None
+    # Came without this run's key.
     strangers: int = 0
     # Anything with this run's key, also what is free.
     seen: int = 0
@@ -83,3 +85,4 @@ class Counting:
             counts.failed += 1
         else:
             counts.refused += 1
+            counts.refusal = counts.refusal or report.error

@@ -186,7 +186,11 @@ def planned(environ: Mapping[str, str], keep: Collection[str] = ()) -> Plan:
 
 def _target(provider: Provider, pointers: list[Pointer], environ: Mapping[str, str]) -> Target:
     usual = origin_of(pointers[0].url)[0]
-    said = {each.variable: origin_of(url)[0] for each in pointers if (url := _said(environ, each.variable))}
+    said = {
+        each.variable: _origin_said(each.variable, url)
+        for each in pointers
+        if (url := _said(environ, each.variable))
+    }
     if len(set(said.values())) > 1:
         raise InvalidValueError(
             f"{' and '.join(said)} point to different hosts", hint="unset all but one of them"
@@ -203,6 +207,13 @@ def _target(provider: Provider, pointers: list[Pointer], environ: Mapping[str, s
         missing_key=_key_variables(provider) if needed else (),
         bearer=bool(variables) and variables[0] == _BEARER_VARIABLES.get(provider.id),
     )
+
+
+def _origin_said(variable: str, url: str) -> str:
+    try:
+        return origin_of(url)[0]
+    except InvalidValueError as error:
+        raise InvalidValueError(f"{variable}: {error.message}", hint=error.hint) from error
 
 
 def _path(pointer: Pointer, pointers: list[Pointer], environ: Mapping[str, str]) -> str:

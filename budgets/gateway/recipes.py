@@ -47,8 +47,8 @@ def prepared(
         home: Where settings and logins are.
         folder: Where it is started.
     """
-    warnings = list(_dotenv(folder, environ))
     name = Path(words[0]).name
+    warnings = [*_dotenv(folder, environ), *_logins(name, home)]
     if name == "claude":
         warnings += _claude_settings(environ, home, folder)
         return Prepared(tuple(words), _claude(environ, keep, key), tuple(warnings))
@@ -87,6 +87,24 @@ def _claude_settings(environ: Mapping[str, str], home: Path, folder: Path) -> It
                     " take it out there"
                 )
 
+
+# Programs whose own login is used before anything in the environment: the file, and what to do instead.
+# https://github.com/google-gemini/gemini-cli/blob/main/docs/get-started/authentication.md
+# https://opencode.ai/docs/providers
+_LOGINS: Mapping[str, tuple[str, str]] = {
+    "gemini": (".gemini/oauth_creds.json", "choose the API key in its /auth"),
+    "opencode": (".local/share/opencode/auth.json", "take it out with `opencode auth logout`"),
+}
+
+
+def _logins(name: str, home: Path) -> Iterator[str]:
+    file, instead = _LOGINS.get(name, ("", ""))
+    if file and (home / file).exists():
+        yield f"{name} has a login of its own in {home / file}: its calls may pass the budget by; {instead}"
+
+
+# Programs of one provider -> the provider; they can do nothing where the gateway has no key of its.
+NEEDED: Mapping[str, str] = {"claude": "anthropic", "codex": "openai"}
 
 _CODEX_KEY = "BUDGET_RUN_KEY"
 

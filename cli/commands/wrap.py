@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated, Literal, TypeAlias, cast
 
 import typer
@@ -129,7 +130,8 @@ def wrap(
             ("--quiet", quiet),
         ):
             if given:
-                raise UsageError(f"{option} is for a program, and there is none", hint=BOTH_FORMS)
+                hint = f"put `--` in front of it: `-- {shlex.join(words)}`" if words else BOTH_FORMS
+                raise UsageError(f"{option} is for a program, and there is none after `--`", hint=hint)
         return complete(session, asked, user=user, patience=waits)
     if asked.options:
         raise UsageError(

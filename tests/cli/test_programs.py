@@ -120,6 +120,31 @@ def test_our_own_failures_are_125(budget: Any, argv: tuple[str, ...], says: byte
     assert not (budget.folder / "was-run").exists()
 
 
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        pytest.param("no-such-program", b"`command -v no-such-program`", id="not there"),
+        pytest.param("python agent.py", b"not in one pair of quotes", id="quoted"),
+        pytest.param("./plain", b"`chmod +x ./plain`", id="not a program"),
+    ],
+)
+def test_what_cannot_be_run_says_the_next_step(budget: Any, word: str, hint: bytes) -> None:
+    (budget.folder / "plain").write_text("no program")
+    assert hint in wrapped(budget, "--user", "ann", "--", word).stderr
+
+
+def test_a_program_of_one_provider_says_that_its_key_is_missing(budget: Any) -> None:
+    claude = budget.folder / "claude"
+    claude.write_text("#!/bin/sh\n")
+    claude.chmod(0o755)
+    without = {"ANTHROPIC_API_KEY": "", "ANTHROPIC_BASE_URL": ""}
+    said = wrapped(budget, "--user", "ann", "--", str(claude), environ=without).stderr
+    assert said.startswith(
+        b"budget: there is no key for anthropic, so every call will be refused: set ANTHROPIC"
+    )
+    assert b"there is no key" not in wrapped(budget, "--user", "ann", "--", str(claude)).stderr
+
+
 def test_two_addresses_of_one_provider_are_no_address(budget: Any) -> None:
     ended = wrapped(
         budget, "--user", "ann", "--", "true", environ={"OPENAI_API_BASE": "https://elsewhere.example/v1"}
@@ -279,7 +304,7 @@ def test_a_wrong_key_is_refused_and_said(budget: Any, provider: LoopbackProvider
         """),
     )
     assert b"this key is not known here" in ended.stdout
-    assert b"1 call came with another key than this run's" in ended.stderr
+    assert b"1 call came without this run's key" in ended.stderr
     assert provider.asked == []
 
 
@@ -375,6 +400,7 @@ def test_without_stop_the_program_decides(budget: Any) -> None:
     """
     ended = wrapped(budget, "--user", "ann", *agent(code))
     assert ended.returncode == 0
+    assert b"budget: refused 3, the first: ann has $0.00001 left" in ended.stderr
     assert b"3 refused" in ended.stderr
 
 
@@ -393,6 +419,25 @@ def test_stop_ends_the_program_and_its_children(budget: Any) -> None:
     assert _gone(int(ended.stdout))
     summary = json.loads((budget.folder / "s.json").read_text())
     assert (summary["outcome"], summary["exit_code"], summary["child_exit_code"]) == ("stopped", 3, 143)
+    assert summary["refusal"]["code"] == "budget_exceeded"
+    assert b" was ended, as a call no longer fitted: ann has $0.00001 left" in ended.stderr
+    assert b"budget set --user ann --total" in ended.stderr
+
+
+def test_a_run_that_was_too_small_is_told_to_run_again(budget: Any) -> None:
+    """Its budget ends with it: there is nothing left to be raised."""
+    ended = wrapped(budget, "--total", "0.00001", "--stop", *agent("ask()"))
+    assert b"; run it again with a larger --total\n" in ended.stderr
+    assert b"budget set" not in ended.stderr.partition(b" was ended, ")[2]
+
+
+@needs_curl
+def test_a_call_without_a_key_is_no_silence(budget: Any, provider: LoopbackProvider) -> None:
+    line = 'curl -s "$OPENAI_BASE_URL/chat/completions" -d "{}"'
+    ended = wrapped(budget, "--user", "ann", "--require-calls", "--", "sh", "-c", line)
+    assert ended.returncode == 125
+    assert b"NO CALL WAS METERED: 1 call came without this run's key" in ended.stderr
+    assert provider.asked == []
 
 
 def _gone(pid: int) -> bool:
@@ -543,14 +588,21 @@ def test_killed_in_the_middle_nothing_is_lost(budget: Any, provider: LoopbackPro
 
 
 @needs_curl
-def test_a_shell_may_take_the_variables(budget: Any, provider: LoopbackProvider) -> None:
+@pytest.mark.parametrize(
+    "take",
+    [
+        pytest.param(". <(./budget wrap --user ann --env-only 2> said)", id="read"),
+        pytest.param('eval "$(./budget wrap --user ann --env-only 2> said)"', id="eval"),
+    ],
+)
+def test_a_shell_may_take_the_variables(budget: Any, provider: LoopbackProvider, take: str) -> None:
     budget_program = budget.folder / "budget"
     budget_program.write_text(f'#!/bin/sh\nexec {sys.executable} -m budgets_cli "$@"\n')
     budget_program.chmod(0o755)
-    script = """
-        . <(./budget wrap --user ann --env-only 2> said)
+    script = f"""
+        {take}
         curl -sf "$OPENAI_BASE_URL/chat/completions" -H "authorization: Bearer $OPENAI_API_KEY" \
-            -d '{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}' > reply
+            -d '{{"model": "gpt-4o-mini", "messages": [{{"role": "user", "content": "hi"}}]}}' > reply
         kill "$BUDGET_GATEWAY_PID"
         while kill -0 "$BUDGET_GATEWAY_PID" 2> /dev/null; do sleep 0.05; done
         cat said
@@ -574,6 +626,40 @@ def test_the_gateway_ends_with_the_shell_that_started_it(budget: Any) -> None:
     subprocess.run(["sh", "-c", script], env=environment(budget), cwd=budget.folder, timeout=60, check=True)
     pid = int((budget.folder / "vars").read_text().rpartition("=")[2])
     assert _gone(pid)
+
+
+def test_an_interrupt_of_the_shell_is_not_one_of_the_gateway(budget: Any) -> None:
+    """A shell at its prompt and what it started in `$(...)` are one group, which Ctrl-C goes to."""
+    script = f"""
+        trap : INT
+        eval "$({sys.executable} -m budgets_cli wrap --user ann --env-only 2> said)"
+        kill -INT 0
+        kill -0 "$BUDGET_GATEWAY_PID" && echo answers
+        kill "$BUDGET_GATEWAY_PID"
+    """
+    ended = subprocess.run(
+        ["bash", "-c", script],
+        env=environment(budget),
+        cwd=budget.folder,
+        capture_output=True,
+        timeout=60,
+        check=False,
+        start_new_session=True,
+    )
+    assert ended.stdout == b"answers\n", ended
+
+
+def test_without_a_budget_a_shell_takes_nothing(budget: Any) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "budgets_cli", "wrap", "--user", "nobody", "--env-only"],
+        env=environment(budget),
+        cwd=budget.folder,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (125, b"")
+    assert ended.stderr.startswith(b"error: nobody has no budget")
 
 
 @pytest.mark.parametrize(

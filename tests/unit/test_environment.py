@@ -166,6 +166,16 @@ def test_settings_of_claude_that_would_win_are_said(tmp_path: Path, place: str) 
     assert ready(("claude",), {}, tmp_path).warnings == ()
 
 
+def test_a_login_that_would_win_is_said(tmp_path: Path) -> None:
+    login = tmp_path / "home/.gemini/oauth_creds.json"
+    assert ready(("gemini",), {}, tmp_path).warnings == ()
+    login.parent.mkdir(parents=True)
+    login.write_text("{}")
+    (warning,) = ready(("gemini", "-p", "hi"), {}, tmp_path).warnings
+    assert warning.startswith(f"gemini has a login of its own in {login}")
+    assert ready(("python",), {}, tmp_path).warnings == ()
+
+
 def test_codex_gets_a_provider_of_its_own(tmp_path: Path) -> None:
     found = ready(("codex", "exec", "hi"), {"OPENAI_API_KEY": "sk-1"}, tmp_path)
     assert found.words[-2:] == ("exec", "hi")
