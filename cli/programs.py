@@ -283,13 +283,16 @@ def _gateway(
 
     from budgets.gateway.beside import GatewayBeside
     from budgets.gateway.callers import Caller
+    from budgets.gateway.configured import configuration
     from budgets.gateway.counting import Counting
     from budgets.gateway.environment import planned
     from budgets.gateway.passing import Patience
     from budgets.leases import kept_alive
     from budgets.notices import sentence
 
-    plan = planned(session.env.environ, wanted.keep)
+    environ, tables = session.env.environ, session.settings.tables
+    upstreams = configuration(tables, environ).upstreams if "upstreams" in tables else ()
+    plan = planned(environ, wanted.keep, azure=[each for each in upstreams if each.deployments])
 
     def reached(threshold: Threshold) -> None:
         tell(sentence(threshold))

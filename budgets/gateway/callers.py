@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
 from budgets.dialects import by_name, reading
-from budgets.gateway.targets import Target
+from budgets.gateway.targets import Target, family
 
 # Where clients put their key: OpenAI's and most others, Anthropic's, Azure's, Google's.
 _KEY_HEADERS = ("x-api-key", "api-key", "x-goog-api-key")
@@ -94,8 +94,16 @@ def forwarded_headers(headers: Mapping[str, str], target: Target, dialect: str) 
         for name, value in headers.items()
         if name not in _NOT_FORWARDED and name not in about_connection
     }
+    return {**own_headers(target, dialect), **own}
+
+
+def own_headers(target: Target, dialect: str) -> dict[str, str]:
+    """What a call in *dialect* carries there: the provider's key, and what the dialect needs beside it."""
+    spoken = by_name(dialect)
     if target.bearer:
-        ours = {**by_name(dialect).headers(None), **reading.bearer_headers(target.key)}
-    else:
-        ours = by_name(dialect).headers(target.key)
-    return {**ours, **own}
+        return {**spoken.headers(None), **reading.bearer_headers(target.key)}
+    if target.key is not None and target.deployments and family(dialect) == "openai":
+        # Azure takes a bearer token for a sign-in, and a key in a header of its own.
+        # https://learn.microsoft.com/azure/ai-foundry/openai/reference#authentication
+        return {**spoken.headers(None), "api-key": reading.usable_key(target.key)}
+    return spoken.headers(target.key)

@@ -23,7 +23,7 @@ from budgets.money import shown
 from budgets.pricing import PriceBook
 from budgets.providers import Provider
 
-_UPSTREAM = ("name", "provider", "base_url", "key_variable", "dialect")
+_UPSTREAM = ("name", "provider", "base_url", "key_variable", "dialect", "deployments")
 _MODEL = ("deployments", "aliases")
 _DEPLOYMENT = ("upstream", "model", "weight")
 _USER = ("models",)
@@ -73,18 +73,19 @@ def configuration(tables: Mapping[str, Any], environ: Mapping[str, str]) -> Conf
 
 def missing_in(found: Configuration, book: PriceBook, at: datetime) -> Iterator[str]:
     """What its models lack before they can be called, in sentences: keys and prices."""
-    if found.models is None:
-        return
     deployments = dict.fromkeys(
-        (each.target.name, each.target.model or "") for each in chain.from_iterable(found.models.values())
+        (each.target.name, each.target.model or "")
+        for each in chain.from_iterable((found.models or {}).values())
     )
+    deployments |= dict.fromkeys((each.name, name) for each in found.upstreams for name in each.deployments)
     upstreams = {each.name: each for each in found.upstreams}
     for name in dict.fromkeys(name for name, _ in deployments):
         if upstreams[name].missing_key:
             variables = " or ".join(upstreams[name].missing_key)
             yield f"{variables} is not set here, and the upstream {name} needs it"
-    for name, model in deployments:
+    for name, deployment in deployments:
         provider = upstreams[name].provider
+        model = upstreams[name].deployments.get(deployment, deployment)
         try:
             book.find(model, provider=None if provider.local else provider.id, at=at)
         except UnknownPriceError:
@@ -144,7 +145,10 @@ def _upstream(name: str, row: Mapping[str, Any], where: str, environ: Mapping[st
     if variable is not None:
         provider = replace(provider, key_variables=(variable,))
     try:
-        target = _target(name, provider, provider.base_url, environ, wanted=variable is not None)
+        target = replace(
+            _target(name, provider, provider.base_url, environ, wanted=variable is not None),
+            deployments=_deployments(row, where),
+        )
     except InvalidValueError as error:
         raise ConfigError(f"{where}: {error.message}", hint=error.hint) from error
     parts = urlsplit(provider.base_url)
@@ -158,6 +162,17 @@ def _upstream(name: str, row: Mapping[str, Any], where: str, environ: Mapping[st
             f"the key of {where} would travel unprotected", hint="give a base_url that begins with https://"
         )
     return target
+
+
+def _deployments(row: Mapping[str, Any], where: str) -> dict[str, str]:
+    """Azure's: the model that each deployment is."""
+    table = row.get("deployments", {})
+    if not isinstance(table, Mapping):
+        raise ConfigError(
+            f"{where} has {table!r} as its deployments",
+            hint='the model that each one is: { "my-deployment" = "gpt-4o-mini" }',
+        )
+    return {name: _text(table, name, f"deployments of {where}") or name for name in table}
 
 
 def _target(
@@ -209,10 +224,17 @@ def _deployment(name: str, row: Any, where: str, upstreams: Mapping[str, Target]
         raise ConfigError(
             f"{where} names the upstream {shown(str(upstream))}", hint=f"one of {', '.join(upstreams)}"
         )
+    model = _text(row, "model", where) or name
+    known = upstreams[upstream].deployments
+    if known and model not in known:
+        raise ConfigError(
+            f"{where} names {shown(model)}, which is no deployment of the upstream {upstream}",
+            hint=f"one of {', '.join(known)}; or add it to the upstream's deployments",
+        )
     weight = row.get("weight", 1)
     if type(weight) is not int or not 1 <= weight <= _HEAVIEST:
         raise ConfigError(f"{where} has the weight {weight!r}", hint=f"a whole number from 1 to {_HEAVIEST}")
-    return Deployment(replace(upstreams[upstream], model=_text(row, "model", where) or name), weight)
+    return Deployment(replace(upstreams[upstream], model=model), weight)
 
 
 def _allowed(table: Any, models: Mapping[str, tuple[Deployment, ...]] | None) -> dict[str, tuple[str, ...]]:

@@ -36,7 +36,7 @@ def priced(target: Target, path: str, asked: Mapping[str, Any]) -> Mapping[str, 
         known = ", ".join(map(shown, target.deployments)) or "none"
         raise InvalidValueError(
             f"nobody has said which model the deployment {shown(name)} at {target.name} is",
-            hint=f"add it to the deployments of the target {target.name}; known there: {known}",
+            hint=f"add it to `deployments` of the upstream {target.name}; known there: {known}",
             deployment=name,
         )
     return {**asked, "model": model}

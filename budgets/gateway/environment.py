@@ -10,7 +10,7 @@ serves the paths that they then call.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -97,12 +97,17 @@ POINTERS: tuple[Pointer, ...] = (
 # https://docs.anthropic.com/en/docs/claude-code/llm-gateway
 _BEARER_VARIABLES: Mapping[str, str] = {"anthropic": "ANTHROPIC_AUTH_TOKEN"}
 
+# The same for Azure, where the configuration file says which model each deployment is: who reads it adds
+# `/openai/deployments/NAME/...`.
+# https://github.com/openai/openai-python/blob/main/src/openai/lib/azure.py, and LiteLLM's `providers/azure`
+_AZURE_ADDRESSES = ("AZURE_OPENAI_ENDPOINT", "AZURE_API_BASE")
+_AZURE_KEYS = ("AZURE_OPENAI_API_KEY", "AZURE_API_KEY")
+
 # Keys whose calls would pass by, beside those of providers that no variable points at us.
 _NOT_SERVED = frozenset(
     (
         "AWS_BEARER_TOKEN_BEDROCK",
-        "AZURE_API_KEY",
-        "AZURE_OPENAI_API_KEY",
+        *_AZURE_KEYS,
         "CLAUDE_CODE_OAUTH_TOKEN",
         "CODEX_API_KEY",
         "OPENAI_ADMIN_KEY",
@@ -153,15 +158,17 @@ class Plan:
         }
 
 
-def planned(environ: Mapping[str, str], keep: Collection[str] = ()) -> Plan:
+def planned(environ: Mapping[str, str], keep: Collection[str] = (), *, azure: Sequence[Target] = ()) -> Plan:
     """
     The plan for a program that would have run in *environ*.
 
     Args:
         keep: Variables that are to stay as they are.
+        azure: Where Azure's deployments are; an address that is set chooses among them, else it is the first.
 
     Raises:
-        InvalidValueError: a variable names no HTTP address, or two of one provider name different hosts.
+        InvalidValueError: a variable names no HTTP address, or two of one provider name different hosts; or
+            a place of Azure's has a provider's name.
     """
     targets: list[Target] = []
     addresses: dict[str, str] = {}
@@ -172,6 +179,19 @@ def planned(environ: Mapping[str, str], keep: Collection[str] = ()) -> Plan:
         targets.append(target)
         addresses |= {each.variable: f"/{target.name}{_path(each, pointers, environ)}" for each in pointers}
         keys += [name for name in _key_variables(named(provider)) if _said(environ, name)]
+    for target in azure:
+        if any(target.name == each.name for each in targets):
+            raise InvalidValueError(
+                f"the upstream {target.name} has deployments, and the name of a provider that has none",
+                hint="call it azure, or by another name of its own",
+            )
+    if azure:
+        targets += azure
+        addresses |= _azure_addresses(azure, environ)
+        own = (name for each in azure for name in each.provider.key_variables)
+        keys += [
+            name for name in dict.fromkeys((*_AZURE_KEYS, *own)) if _said(environ, name) and name not in keys
+        ]
     secrets = {environ[name] for name in keys}
     served = {*keys, *addresses}
     taken_out = [name for name in environ if name not in served and _is_key(name, environ[name], secrets)]
@@ -214,6 +234,18 @@ def _origin_said(variable: str, url: str) -> str:
         return origin_of(url)[0]
     except InvalidValueError as error:
         raise InvalidValueError(f"{variable}: {error.message}", hint=error.hint) from error
+
+
+def _azure_addresses(azure: Sequence[Target], environ: Mapping[str, str]) -> dict[str, str]:
+    """Variable -> the path at the gateway; an address that nobody has described is left as it is."""
+    found: dict[str, str] = {}
+    for variable in _AZURE_ADDRESSES:
+        url = _said(environ, variable)
+        origin = _origin_said(variable, url) if url is not None else azure[0].origin
+        at = next((each for each in azure if each.origin == origin), None)
+        if at is not None:
+            found[variable] = f"/{at.name}"
+    return found
 
 
 def _path(pointer: Pointer, pointers: list[Pointer], environ: Mapping[str, str]) -> str:

@@ -17,7 +17,7 @@ from budgets.errors import BudgetError, InvalidValueError, ProviderError, Unread
 from budgets.gateway import cutting, deployments
 from budgets.gateway.allowance import Allowance
 from budgets.gateway.background import Background, followed, running_id
-from budgets.gateway.callers import forwarded_headers
+from budgets.gateway.callers import forwarded_headers, own_headers
 from budgets.gateway.cutting import Cut
 from budgets.gateway.incoming import Incoming, Reply, Report
 from budgets.gateway.line import Line
@@ -281,7 +281,7 @@ class OneCall:
         place, mark, query = self._call.path.partition("?")
         path = f"{place}/{reading.escaped(reply_id)}{mark}{query}"
         url = self._target.address(path, metering.dialect.name)
-        headers = metering.dialect.headers(self._target.key)
+        headers = own_headers(self._target, metering.dialect.name)
         asking = OutgoingCall(self._target.provider.id, url, headers, b"", method="GET")
         patience = self._house.patience
         try:

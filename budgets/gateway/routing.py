@@ -54,6 +54,9 @@ class Routes:
         self._upstreams = {each.name: each for each in configuration.upstreams}
         self._by_provider: dict[str, Target] = {}
         for each in configuration.upstreams:
+            # Azure's deployments have names of their owner's.
+            if each.deployments:
+                continue
             self._by_provider.setdefault(each.provider.id, each)
         self._models = configuration.models
         self._sold = sold
@@ -96,7 +99,14 @@ class Routes:
         if self._models is not None:
             return list(self._models)
         usable = {name for name, each in self._by_provider.items() if not each.missing_key}
-        return [_whole_name(provider, model) for provider, model in self._sold() if provider in usable]
+        described = [
+            f"{each.name}/{deployment}"
+            for each in self._upstreams.values()
+            if not each.missing_key
+            for deployment in each.deployments
+        ]
+        sold = (_whole_name(provider, model) for provider, model in self._sold() if provider in usable)
+        return [*described, *sold]
 
     def begun(self, target: Target) -> None:
         """See `Targets.begun`."""

@@ -16,6 +16,10 @@ from budgets.providers import Provider
 # What stands between the server and the dialect's own path, where a client is told only the server.
 _USUAL_BASES = {"openai": "/v1", "gemini": "/v1beta"}
 
+# Azure has one address for its older paths, with the deployment in them, and one for its newer ones; clients
+# know both. https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle
+_AZURE_PATHS = "/openai/"
+
 _MODEL_IN_PATH = re.compile(r"(?<=/)(models?)/[^:]+?(?=:|/converse|/invoke|$)")
 
 
@@ -64,10 +68,12 @@ class Target:
         """
         Where a call in *dialect* goes that came to *path*: under the target's own base, where it has one.
 
+        A path of Azure's own is whole already.
+
         Raises:
             InvalidValueError: it does not speak that.
         """
-        if not self.bases:
+        if not self.bases or (self.deployments and path.startswith(_AZURE_PATHS)):
             return self.origin + path
         base = self.bases.get(family(dialect))
         if base is None:

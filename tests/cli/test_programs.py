@@ -264,6 +264,32 @@ def test_a_token_in_place_of_a_key_goes_as_a_token(budget: Any, provider: Loopba
 
 
 @needs_curl
+def test_azures_client_is_metered(budget: Any, provider: LoopbackProvider) -> None:
+    (budget.folder / "config.toml").write_text(f"""
+        [[upstreams]]
+        name = "azure"
+        base_url = "{provider.url}/openai/v1"
+        key_variable = "AZURE_OPENAI_API_KEY"
+        deployments = {{ "my-gpt" = "gpt-4o-mini" }}
+    """)
+    environ = {
+        "AZURE_OPENAI_API_KEY": "az-real",
+        "AZURE_OPENAI_ENDPOINT": provider.url,
+        "OPENAI_API_VERSION": "2025-04-01-preview",
+    }
+    code = """
+        import openai
+        messages = [{"role": "user", "content": "Name a river"}]
+        client = openai.AzureOpenAI(max_retries=0)
+        client.chat.completions.create(model="my-gpt", messages=messages, max_tokens=30)
+    """
+    ended = wrapped(budget, "--user", "ann", *program(code), environ=environ)
+    assert ended.returncode == 0, ended.stderr
+    assert [each["api-key"] for each in provider.headers] == ["az-real"]
+    (bill,) = provider.bills
+    assert parse_usd(spent(budget)) == bill["prompt_tokens"] * 150 + bill["completion_tokens"] * 600
+
+
 def test_threads_children_and_grandchildren_are_metered(budget: Any, provider: LoopbackProvider) -> None:
     ended = wrapped(
         budget,

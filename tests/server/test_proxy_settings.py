@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 
 import budgets
@@ -96,6 +97,51 @@ def test_an_answer_in_the_background_is_refused_unless_the_owner_allows_it(
     # The gateway said so before the store was closed; it is no process that has died.
     (doubted,) = [each for each in engine.entries("ann") if each.id == f"{held.id}.expired"]
     assert doubted.detail["reason"] == "the gateway ended before the answer in the background"
+
+
+AZURE = """
+[[upstreams]]
+name = "azure"
+base_url = "{url}/openai/v1"
+key_variable = "AZURE_OPENAI_API_KEY"
+deployments = {{ "my-gpt" = "gpt-4o-mini", "cheap" = "gpt-4.1-nano" }}
+
+[models.small]
+deployments = [{{ upstream = "azure", model = "my-gpt" }}]
+"""
+
+
+def test_azures_deployments_are_called_by_their_name_and_have_their_models_price(
+    engine: budgets.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "az-real")
+    key = bearer(engine)["authorization"].removeprefix("Bearer ")
+    asked: Any = {**CHAT, "model": "my-gpt"}
+    with closing(LoopbackProvider()) as provider:
+        (tmp_path / "config.toml").write_text(AZURE.format(url=provider.url))
+        with serving(tmp_path) as server:
+            older = openai.AzureOpenAI(
+                azure_endpoint=f"{server.address}/azure", api_key=key, api_version="2025-04-01-preview"
+            )
+            newer = openai.OpenAI(base_url=f"{server.address}/azure/openai/v1", api_key=key)
+            by_model = openai.OpenAI(base_url=f"{server.address}/v1", api_key=key)
+            with older, newer, by_model:
+                assert older.chat.completions.create(**asked).choices[0].message.content
+                assert list(older.chat.completions.create(**asked, stream=True))
+                newer.chat.completions.create(**asked)
+                by_model.chat.completions.create(**{**asked, "model": "small"})
+                with pytest.raises(openai.BadRequestError, match='known there: "my-gpt", "cheap"'):
+                    older.chat.completions.create(**{**asked, "model": "gpt-4o-mini"})
+    at_deployment = "/openai/deployments/my-gpt/chat/completions?api-version=2025-04-01-preview"
+    assert provider.paths == [at_deployment] * 2 + ["/openai/v1/chat/completions"] * 2
+    assert [each["model"] for each in provider.asked] == ["my-gpt"] * 4
+    assert [(each["api-key"], each.get("authorization")) for each in provider.headers] == [
+        ("az-real", None)
+    ] * 4
+    charges = [each for each in engine.entries("ann") if each.kind == "charge"]
+    assert [each.model for each in charges] == ["gpt-4o-mini"] * 4
+    billed = sum(each["prompt_tokens"] * 150 + each["completion_tokens"] * 600 for each in provider.bills)
+    assert sum(each.nanos for each in charges) == billed > 0
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/openai/v1/chat/completions"])

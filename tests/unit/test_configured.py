@@ -4,8 +4,10 @@ import tomllib
 
 import pytest
 
+from budgets.clock import utc_now
 from budgets.errors import ConfigError
-from budgets.gateway.configured import Configuration, configuration
+from budgets.gateway.configured import Configuration, configuration, missing_in
+from budgets.prices import open_book
 
 KEYS = {"OPENAI_API_KEY": "sk-1", "EU_KEY": "sk-2", "GEMINI_API_KEY": "g"}
 
@@ -84,6 +86,41 @@ def test_without_tables_every_provider_is_an_upstream() -> None:
     assert found.models is None
 
 
+AZURE = """
+[[upstreams]]
+name = "azure"
+base_url = "https://desk.openai.azure.com/openai/v1"
+key_variable = "AZURE_KEY"
+deployments = { "my-gpt" = "gpt-4o-mini", "odd" = "gpt-of-nobody" }
+"""
+
+
+def test_azures_deployments_have_the_prices_of_their_models() -> None:
+    found = read(AZURE, AZURE_KEY="az")
+    (azure,) = found.upstreams
+    assert azure.deployments == {"my-gpt": "gpt-4o-mini", "odd": "gpt-of-nobody"}
+    assert azure.provider.id == "azure"
+    (missing,) = missing_in(found, open_book(), utc_now())
+    assert missing.startswith("gpt-of-nobody at azure has no price")
+    assert "AZURE_KEY is not set here, and the upstream azure needs it" in list(
+        missing_in(read(AZURE), open_book(), utc_now())
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "there"),
+    [
+        ("/openai/deployments/my-gpt/chat/completions?api-version=1", None),
+        ("/openai/responses?api-version=1", None),
+        ("/openai/v1/chat/completions", None),
+        ("/v1/chat/completions", "/openai/v1/chat/completions"),
+    ],
+)
+def test_both_forms_of_azures_paths_lead_there(path: str, there: str | None) -> None:
+    (azure,) = read(AZURE, AZURE_KEY="az").upstreams
+    assert azure.address(path, "openai-chat") == f"https://desk.openai.azure.com{there or path}"
+
+
 UP = '[[upstreams]]\nname = "openai"\n'
 
 
@@ -105,6 +142,12 @@ UP = '[[upstreams]]\nname = "openai"\n'
         (UP + 'base_url = "https://me:secret@x.example/v1"', "more than an address"),
         (UP + 'base_url = "https://x.example/v1?key=1"', "more than an address"),
         (UP + 'base_url = "http://x.example/v1"', "would travel unprotected"),
+        (UP + 'deployments = ["gpt"]', "as its deployments"),
+        (UP + 'deployments = { "prod" = 4 }', "has 4 as its prod"),
+        (
+            UP + 'deployments = { a = "gpt-4o" }\n[models.x]\ndeployments = [{ upstream = "openai" }]',
+            '"x", which is no deployment of the upstream openai',
+        ),
         (UP + "[models]\nx = 1", "the model x is no table"),
         (UP + "[models.x]", "has no deployments"),
         (UP + '[models.x]\ndeployments = ["openai"]', "is no table"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from budgets.gateway.environment import POINTERS, Plan, planned
 from budgets.gateway.places import place_of
 from budgets.gateway.recipes import prepared
 from budgets.gateway.targets import ByName, Target
-from budgets.providers import named
+from budgets.providers import Provider, named
 
 GATE = "http://127.0.0.1:4000"
 KEY = "bk_run_x"
@@ -174,6 +175,42 @@ def test_a_login_that_would_win_is_said(tmp_path: Path) -> None:
     (warning,) = ready(("gemini", "-p", "hi"), {}, tmp_path).warnings
     assert warning.startswith(f"gemini has a login of its own in {login}")
     assert ready(("python",), {}, tmp_path).warnings == ()
+
+
+AZURE = Target(
+    "azure",
+    Provider("azure", "openai-chat", "https://desk.openai.azure.com/openai/v1", "", ("DESK_KEY",)),
+    "https://desk.openai.azure.com",
+    "az-1",
+    deployments={"my-gpt": "gpt-4o-mini"},
+)
+
+
+def test_azures_clients_are_led_here_where_its_deployments_are_described() -> None:
+    environ = {
+        "DESK_KEY": "az-1",
+        "AZURE_OPENAI_API_KEY": "az-1",
+        "AZURE_OPENAI_ENDPOINT": "https://desk.openai.azure.com/",
+        "AZURE_API_BASE": "https://other.openai.azure.com",
+    }
+    plan = planned(environ, azure=[AZURE])
+    found = plan.environment(environ, url=GATE, key=KEY)
+    assert found["AZURE_OPENAI_ENDPOINT"] == f"{GATE}/azure"
+    assert found["AZURE_OPENAI_API_KEY"] == found["DESK_KEY"] == KEY
+    # Nobody has said what the deployments there are; the key is not there either.
+    assert found["AZURE_API_BASE"] == "https://other.openai.azure.com"
+    assert "az-1" not in found.values()
+    assert target(plan, "azure").key == "az-1"
+    unset = planned({}, azure=[AZURE]).environment({}, url=GATE, key=KEY)
+    assert unset["AZURE_API_BASE"] == unset["AZURE_OPENAI_ENDPOINT"] == f"{GATE}/azure"
+    without = planned(environ)
+    assert without.taken_out == ("AZURE_OPENAI_API_KEY",)
+    assert "AZURE_OPENAI_ENDPOINT" not in without.addresses
+
+
+def test_a_place_of_azures_has_a_name_of_its_own() -> None:
+    with pytest.raises(InvalidValueError, match="the upstream openai has deployments"):
+        planned({}, azure=[replace(AZURE, name="openai")])
 
 
 def test_codex_gets_a_provider_of_its_own(tmp_path: Path) -> None:

@@ -229,6 +229,7 @@ def test_an_azure_deployment_has_the_price_of_its_model(
 def test_azure_is_asked_for_a_deployment_by_its_name(engine: budgets.Engine, echo: ScriptedProvider) -> None:
     """In the newer form of its API the model of the body is the deployment."""
     echo.asked.clear()
+    echo.headers.clear()
 
     async def scene(gate: Gate) -> None:
         async with gate.post("/azure/openai/v1/chat/completions", chat(model="prod")) as answer:
@@ -236,6 +237,7 @@ def test_azure_is_asked_for_a_deployment_by_its_name(engine: budgets.Engine, ech
 
     played(engine, echo, scene)
     assert echo.asked[0]["model"] == "prod"
+    assert (echo.headers[0]["api-key"], echo.headers[0].get("authorization")) == ("az-real", None)
     assert echo.asked[0]["max_tokens"] > 0
     assert spent(engine) == 12 * 150 + 2 * 600
 
@@ -245,7 +247,7 @@ def test_a_deployment_without_a_table_is_refused(engine: budgets.Engine, echo: S
         path = azure("gpt-4o-mini").replace("/azure/", "/openai/", 1)
         async with gate.post(path, chat()) as answer:
             assert answer.status == 400
-            assert "add it to the deployments of the target openai" in await answer.text()
+            assert "add it to `deployments` of the upstream openai" in await answer.text()
 
     played(engine, echo, scene)
 

@@ -122,6 +122,20 @@ def test_without_models_the_name_itself_says_who_has_it() -> None:
     assert routes.names() == ["gpt-4o", "claude-haiku-4-5", "openai/babbage"]
 
 
+def test_azures_deployments_are_asked_for_by_their_own_names() -> None:
+    azure = replace(A, name="azure", deployments={"my-gpt": "gpt-4o"})
+    alone = Routes(Configuration((azure,)), sold=lambda: [("openai", "gpt-4o")])
+    (found,) = alone.candidates(None, "azure/my-gpt", CHAT)
+    assert (found.name, found.model) == ("azure", "my-gpt")
+    assert alone.names() == ["azure/my-gpt"]
+    # What it sells by the model's name is somewhere else.
+    with pytest.raises(InvalidValueError, match="openai serves"):
+        alone.candidates(None, "gpt-4o", CHAT)
+    both = Routes(Configuration((azure, A)), sold=lambda: [("openai", "gpt-4o")])
+    assert both.candidates(None, "gpt-4o", CHAT)[0].name == "a"
+    assert both.names() == ["azure/my-gpt", "gpt-4o"]
+
+
 @pytest.mark.parametrize(
     ("provider", "bases", "path", "dialect", "address"),
     [
