@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-# What a whole answer says.
-ANSWER = "The Rhine, the Elbe, and the Danube are three rivers that rise in the middle of Europe."
+# What a whole answer says. Every word is one token, as this provider bills it: one that billed less than is
+# counted here would have its streams ended at what was held for them.
+ANSWER = "The long river that you ask for and two more all rise in the middle of land"
 WORDS = ANSWER.split()
 
 # Nano-dollars for each token read and each token written, by the providers' pages of November 2026.
