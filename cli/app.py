@@ -317,7 +317,10 @@ def _usage(error: typer.TyperException) -> dict[str, Any]:
     message = error.format_message().strip().rstrip(".")
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "budget"
-    return _document("usage", message[:1].lower() + message[1:], f"`{command} --help` shows what it takes")
+    hint = f"`{command} --help` shows what it takes"
+    if command.endswith(" wrap"):
+        hint = f"{hint}; a program with its options comes after `--`"
+    return _document("usage", message[:1].lower() + message[1:], hint)
 
 
 def _document(code: str, message: str, hint: str | None = None) -> dict[str, Any]:

@@ -133,7 +133,7 @@ class Ran(Result):
                 "refused: " if self.counts.refused == 1 else f"refused {self.counts.refused:,}, the first: "
             )
         # The budget of a run ends with it.
-        own = self.own_total and error.values.get("limit_user") == self.user
+        own = self.own_total and error.code == "budget_exceeded" and error.values["limit_user"] == self.user
         hint = "run it again with a larger --total" if own else error.hint
         return f"{said}{error.message}{f'; {hint}' if hint else ''}"
 

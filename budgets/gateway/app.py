@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from budgets.dialects import by_name, reading
-from budgets.errors import BudgetError, InvalidValueError
+from budgets.errors import AccessDeniedError, BudgetError, InvalidValueError
 from budgets.gateway import listing
 from budgets.gateway.callers import Caller, forwarded_headers, is_signed, presented_key
 from budgets.gateway.deployments import asked_at
@@ -210,7 +210,7 @@ async def _body(request: web.Request) -> bytes | Unread:
 def _check_model(caller: Caller, asked: Mapping[str, Any]) -> None:
     model = asked.get("model")
     if caller.models is not None and model not in caller.models:
-        raise InvalidValueError(
+        raise AccessDeniedError(
             f"{caller.user} may not ask for {shown(str(model))}",
             hint=f"allowed: {', '.join(caller.models)}",
             model=model,

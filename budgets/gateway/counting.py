@@ -25,7 +25,7 @@ class Counts:
     failed: int = 0
     # Never sent: by the budget, or because they could not be metered.
     refused: int = 0
-    # Why, of the first of them.
+    # Why, of the first of them; of the first that waiting would not have helped, where there is one.
     refusal: BudgetError | None = None
     # Came without this run's key.
     strangers: int = 0
@@ -67,7 +67,7 @@ class Counting:
         """See `House.report`."""
         with self._lock:
             self._add(report)
-        if isinstance(report.error, BudgetExceededError) and not isinstance(report.error, BudgetBusyError):
+        if isinstance(report.error, BudgetExceededError) and not _was_busy(report.error):
             self._on_used_up()
 
     def _add(self, report: Report) -> None:
@@ -85,4 +85,9 @@ class Counting:
             counts.failed += 1
         else:
             counts.refused += 1
-            counts.refusal = counts.refusal or report.error
+            if counts.refusal is None or (_was_busy(counts.refusal) and not _was_busy(report.error)):
+                counts.refusal = report.error
+
+
+def _was_busy(error: BudgetError | None) -> bool:
+    return isinstance(error, BudgetBusyError)

@@ -51,7 +51,7 @@ async def listening(
     Answer calls while the block runs; gives the port.
 
     Args:
-        find_caller: Whose key that is; `None`: nobody's.
+        find_caller: Whose key that is; empty: the call has none; `None`: nobody's.
         port: 0: any that is free.
         finish_seconds: How long running calls may take to end when the block has ended; after that they are
             broken off, and charged for what came.

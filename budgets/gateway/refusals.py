@@ -53,6 +53,7 @@ _OPENAI = {
     404: "not_found_error",
     413: "invalid_request_error",
     415: "invalid_request_error",
+    426: "invalid_request_error",
     429: "rate_limit_error",
 }
 # https://platform.claude.com/docs/en/api/errors

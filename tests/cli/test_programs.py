@@ -18,6 +18,10 @@ from typing import Any
 import pytest
 
 from budgets.dialects.sse import Event, framed
+from budgets.errors import BudgetBusyError, BudgetExceededError
+from budgets.gateway.callers import Caller
+from budgets.gateway.counting import Counting
+from budgets.gateway.incoming import Report
 from budgets.money import parse_usd
 from tests.support.provider import LoopbackProvider
 from tests.support.scripted import ScriptedProvider, streamed
@@ -430,6 +434,16 @@ def test_without_stop_the_program_decides(budget: Any) -> None:
     assert b"3 refused" in ended.stderr
 
 
+def test_of_several_refusals_one_that_waiting_would_not_have_helped_is_told() -> None:
+    counting = Counting(Caller("ann", "run"), "key")
+    busy = BudgetBusyError("ann has nothing left while running calls hold it")
+    used_up = BudgetExceededError("ann has nothing left")
+    for error in (busy, used_up, BudgetExceededError("ann has nothing left again")):
+        counting.note(Report("refused", "ann", "openai", "gpt-4o-mini", error=error))
+    assert counting.counts.refused == 3
+    assert counting.counts.refusal is used_up
+
+
 def test_stop_ends_the_program_and_its_children(budget: Any) -> None:
     budget.done("set", "--user", "ann", "--total", "0.00001")
     code = """
@@ -692,6 +706,7 @@ def test_without_a_budget_a_shell_takes_nothing(budget: Any) -> None:
     ("argv", "says"),
     [
         pytest.param(("--total", "2", "hello"), "--total is for a program", id="total"),
+        pytest.param(("claude", "-x"), "a program with its options comes after `--`", id="options"),
         pytest.param(("--stop", "--model", "gpt-4o-mini", "hi"), "--stop is for a program", id="stop"),
         pytest.param(("--cut", "error", "hi"), "--cut is for a program", id="cut"),
         pytest.param(("--cut", "short", "--", "ls"), 'there is no "short" for --cut', id="no such cut"),

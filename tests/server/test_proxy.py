@@ -224,7 +224,7 @@ def test_a_user_asks_for_what_is_allowed_and_sees_only_that(
             client.models.retrieve("claude-haiku-4-5")
         assert say(client, "default").choices
         for model in ("claude-haiku-4-5", "gpt-4o", "gpt-4o-mini"):
-            with pytest.raises(openai.BadRequestError, match="bob may not ask for"):
+            with pytest.raises(openai.PermissionDeniedError, match="bob may not ask for"):
                 say(client, model)
         with (
             chat_client(server, key_for(engine)) as other,

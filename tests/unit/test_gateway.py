@@ -145,7 +145,7 @@ def test_a_model_that_is_not_allowed_is_not_asked(engine: budgets.Engine, provid
     async def scene(gate: Gate) -> None:
         headers = {"authorization": "Bearer bk_narrow"}
         async with gate.post("/openai/v1/chat/completions", chat(model="gpt-4o"), headers=headers) as answer:
-            assert answer.status == 400
+            assert answer.status == 403
             told = await answer.json()
             assert told["error"]["message"].startswith('budget: ann may not ask for "gpt-4o"')
 
