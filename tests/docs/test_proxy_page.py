@@ -1,4 +1,4 @@
-"""The configuration file on the proxy server's page is one, and says what the page says."""
+"""What the proxy server's page has as configuration is that, and says what the page says."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PAGE = ROOT / "docs" / "how-to" / "proxy-server.md"
 
 
 def test_the_whole_file_can_be_used() -> None:
-    (text,) = blocks(PAGE, "toml")
+    text, _ = blocks(PAGE, "toml")
     tables = tomllib.loads(text)
     assert set(tables) == set(TABLES)
     found = configuration(tables, {"OPENAI_API_KEY": "a", "OPENAI_EU_API_KEY": "b", "ANTHROPIC_API_KEY": "c"})
@@ -21,3 +21,13 @@ def test_the_whole_file_can_be_used() -> None:
     assert found.models is not None
     assert [each.weight for each in found.models["small"]] == [3, 1]
     assert found.allowed == {"ann": ("gpt-4o-mini", "small", "llama")}
+
+
+def test_azures_part_of_it_can_be_used() -> None:
+    _, text = blocks(PAGE, "toml")
+    found = configuration(tomllib.loads(text), {"AZURE_OPENAI_API_KEY": "a"})
+    (azure,) = found.upstreams
+    assert azure.deployments == {"my-gpt": "gpt-4o-mini", "my-embedder": "text-embedding-3-small"}
+    assert found.models is not None
+    (deployment,) = found.models["gpt-4o-mini"]
+    assert (deployment.target.name, deployment.target.model) == ("azure", "my-gpt")
