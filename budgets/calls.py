@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from budgets.dialects.base import Reported
+from budgets.engine.desk import Desk
 from budgets.errors import BudgetBusyError, BudgetError, ProviderError, UnreadableReplyError
 from budgets.leases import Leased, kept_alive
 from budgets.metering import (
     MOST_ERROR_BYTES,
-    Desk,
     Doubt,
     Ending,
     Metering,

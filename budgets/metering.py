@@ -13,17 +13,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from budgets import pricing, providers
 from budgets.asks import Ask, Count
 from budgets.dialects import by_name, reading
 from budgets.dialects.base import Dialect, Reported, StreamReader
 from budgets.dialects.sse import Event
+from budgets.engine.desk import Desk
 from budgets.errors import BudgetError, ProviderError, UnknownPriceError, UnreadableReplyError
 from budgets.money import money, round_up
-from budgets.ports import Clock, TokenCounter
-from budgets.pricing import PriceBook
 from budgets.providers import Provider
 from budgets.records import Charge, Held, Quote
 from budgets.usage import Usage
@@ -33,39 +32,6 @@ MOST_ERROR_BYTES = 64 * 1024
 
 # How long the rest of an answer is read whose caller has gone, for the sake of its usage.
 DRAIN_SECONDS = 30
-
-
-class Desk(Protocol):
-    """Where a call is quoted and priced; every engine is one."""
-
-    clock: Clock
-
-    @property
-    def book(self) -> PriceBook:
-        """The price book."""
-        ...
-
-    @property
-    def counter(self) -> TokenCounter:
-        """The token counter."""
-        ...
-
-    def quote(self, ask: Ask, *, provider: str | None = None) -> Quote:
-        """The most a request can cost, now."""
-        ...
-
-    def cost(
-        self,
-        usage: Usage,
-        *,
-        model: str,
-        provider: str | None = None,
-        tier: str | None = None,
-        region: str | None = None,
-        at: datetime | None = None,
-    ) -> pricing.Cost:
-        """What *usage* costs at the prices of the moment of the call."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

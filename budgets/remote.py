@@ -14,6 +14,7 @@ from datetime import datetime
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Self
 
+from budgets.engine.desk import AtDesk
 from budgets.engine.explaining import Explained
 from budgets.engine.reading import Outlook
 from budgets.engine.reporting import PAGE, Branch, By, ProjectReport, Spending, Which
@@ -39,17 +40,12 @@ from budgets.records import (
     Threshold,
 )
 from budgets.server_link import Link
-from budgets.usage import Usage
 
 if TYPE_CHECKING:
-    from budgets import pricing
-    from budgets.asks import Ask
     from budgets.engine import Engine
-    from budgets.ports import TokenCounter
-    from budgets.pricing import PriceBook
 
 
-class RemoteEngine:
+class RemoteEngine(AtDesk["Engine"]):
     """
     One project's budgets, on a server. Safe to share between threads.
 
@@ -72,10 +68,9 @@ class RemoteEngine:
         processes: Processes,
         on_threshold: Callable[[Threshold], None] | None = None,
     ) -> None:
+        super().__init__(desk)
         self._link = link
         self.project = project
-        self._desk = desk
-        self.clock = desk.clock
         self._processes = processes
         self._on_threshold = on_threshold
         self._holder: Holder | None = None
@@ -103,38 +98,11 @@ class RemoteEngine:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # Quote and price
-
-    @property
-    def book(self) -> PriceBook:
-        """The price book of this machine."""
-        return self._desk.book
-
-    @property
-    def counter(self) -> TokenCounter:
-        """The token counter of this machine."""
-        return self._desk.counter
+    # What the server's project has learned about our counts is not in a quote from here.
 
     def new_id(self, kind: str) -> str:
         """A new id."""
         return self._desk.new_id(kind)
-
-    def quote(self, ask: Ask, *, provider: str | None = None) -> Quote:
-        """See `Engine.quote`. What the server's project has learned about our counts is not in it."""
-        return self._desk.quote(ask, provider=provider)
-
-    def cost(
-        self,
-        usage: Usage,
-        *,
-        model: str,
-        provider: str | None = None,
-        tier: str | None = None,
-        region: str | None = None,
-        at: datetime | None = None,
-    ) -> pricing.Cost:
-        """See `Engine.cost`."""
-        return self._desk.cost(usage, model=model, provider=provider, tier=tier, region=region, at=at)
 
     # Money in motion
 

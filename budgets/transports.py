@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import cache, partial
 from types import ModuleType
@@ -29,7 +30,7 @@ _OF_THE_PACKING = frozenset(("content-encoding", "content-length", "transfer-enc
 _NEVER_SENT = ("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol")
 
 
-class Metered:
+class Metered(ABC):
     """
     What the blocking transport and the other one have in common.
 
@@ -49,21 +50,21 @@ class Metered:
         self._provider = provider
         self._never_sent = tuple(getattr(http, name) for name in _NEVER_SENT)
 
+    @abstractmethod
     async def send(self, request: Any) -> Any:
         """The inner client's response, its body not read yet."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def sent(self, request: Any) -> bytes:
         """The body of a request."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def read(self, response: Any) -> bytes:
         """The whole body of a response, unpacked."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stream(self, tap: Tap, response: Any) -> Any:
         """The body as it arrives, told to *tap*."""
-        raise NotImplementedError
 
     async def exchange(self, request: Any) -> Any:
         """

@@ -12,6 +12,7 @@ from typing import Any
 from budgets.asks import Ask
 from budgets.dialects import reading
 from budgets.dialects.base import NO_HEADERS, Reported, Sent
+from budgets.dialects.bearer import BearerDialect
 from budgets.dialects.cohere_v2 import CohereV2Stream, whole_number
 
 # A search is one query with up to 100 documents. A document counts as several where it and the query are
@@ -23,21 +24,12 @@ _TOKENS_PER_DOCUMENT = 500
 _DEFAULT_MOST_TOKENS = 4096
 
 
-class CohereRerank:
+class CohereRerank(BearerDialect):
     """The dialect `cohere-rerank`."""
 
     name = "cohere-rerank"
     # An order comes whole.
     stream_types: tuple[str, ...] = ()
-
-    def headers(self, key: str | None) -> dict[str, str]:
-        """
-        The headers of a call.
-
-        Raises:
-            InvalidValueError: no header can carry *key*.
-        """
-        return reading.bearer_headers(key)
 
     def build_request(
         self,

@@ -14,44 +14,17 @@ from typing import Any
 from budgets.asks import Ask
 from budgets.dialects import reading
 from budgets.dialects.base import NO_HEADERS, Reported, Sent
+from budgets.dialects.bearer import ChatDialect
 from budgets.dialects.inputs import Inputs
 from budgets.dialects.sse import Event, SseSplitter
 from budgets.money import shown
 from budgets.usage import MOST_COUNT, Usage
 
 
-class CohereV2:
+class CohereV2(ChatDialect):
     """The dialect `cohere-v2`."""
 
     name = "cohere-v2"
-    stream_types = ("text/event-stream",)
-
-    def headers(self, key: str | None) -> dict[str, str]:
-        """
-        The headers of a call.
-
-        Raises:
-            InvalidValueError: no header can carry *key*.
-        """
-        return reading.bearer_headers(key)
-
-    def build_request(
-        self,
-        *,
-        model: str,
-        messages: list[dict[str, Any]],
-        system: str | None,
-        temperature: float | None,
-        stream: bool,
-    ) -> dict[str, Any]:
-        """A request body, the system prompt as its first message."""
-        first = [] if system is None else [{"role": "system", "content": system}]
-        body: dict[str, Any] = {"model": model, "messages": [*first, *messages]}
-        if temperature is not None:
-            body["temperature"] = temperature
-        if stream:
-            body["stream"] = True
-        return body
 
     def read_request(self, body: Mapping[str, Any]) -> Ask:
         """

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from budgets.asks import Ask
 from budgets.dialects import reading
 from budgets.dialects.base import NO_HEADERS, Reported, Sent
+from budgets.dialects.bearer import ChatDialect
 from budgets.dialects.openai_chat_request import LIMITS, own_limits, read_request, searches
 from budgets.dialects.openai_usage import read_bill, read_usage
 from budgets.dialects.sse import Event, SseSplitter
@@ -28,38 +29,10 @@ _REFUSES_MAX_TOKENS = re.compile(r"(?:openai/)?(?:ft:)?(?:o[1-9]|gpt-[5-9])(?![0
 _DEPLOYMENT = re.compile(r"/deployments/([^/]+)/chat/completions$")
 
 
-class OpenAIChat:
+class OpenAIChat(ChatDialect):
     """The dialect `openai-chat`."""
 
     name = "openai-chat"
-    stream_types = ("text/event-stream",)
-
-    def headers(self, key: str | None) -> dict[str, str]:
-        """
-        The headers of a call; without *key* for servers that want none.
-
-        Raises:
-            InvalidValueError: no header can carry *key*.
-        """
-        return reading.bearer_headers(key)
-
-    def build_request(
-        self,
-        *,
-        model: str,
-        messages: list[dict[str, Any]],
-        system: str | None,
-        temperature: float | None,
-        stream: bool,
-    ) -> dict[str, Any]:
-        """A request body, the system prompt as its first message."""
-        first = [] if system is None else [{"role": "system", "content": system}]
-        body: dict[str, Any] = {"model": model, "messages": [*first, *messages]}
-        if temperature is not None:
-            body["temperature"] = temperature
-        if stream:
-            body["stream"] = True
-        return body
 
     def read_request(self, body: Mapping[str, Any]) -> Ask:
         """

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from budgets.asks import Ask
 from budgets.dialects import reading
 from budgets.dialects.base import NO_HEADERS, Reported, Sent
+from budgets.dialects.bearer import BearerDialect, asked_for
 from budgets.dialects.inputs import is_token
 from budgets.dialects.openai_chat import OpenAIChatStream
 from budgets.dialects.openai_usage import read_bill, read_usage
@@ -23,20 +24,10 @@ _DEFAULT_OUTPUT = 16
 _ADDRESS = re.compile(r"(?<!/chat)(?<!/fim)/completions$")
 
 
-class OpenAICompletions:
+class OpenAICompletions(BearerDialect):
     """The dialect `openai-completions`."""
 
     name = "openai-completions"
-    stream_types = ("text/event-stream",)
-
-    def headers(self, key: str | None) -> dict[str, str]:
-        """
-        The headers of a call; without *key* for servers that want none.
-
-        Raises:
-            InvalidValueError: no header can carry *key*.
-        """
-        return reading.bearer_headers(key)
 
     def build_request(
         self,
@@ -49,15 +40,8 @@ class OpenAICompletions:
     ) -> dict[str, Any]:
         """A request body: all that is said, one under the other, is the text to go on with."""
         said = [] if system is None else [system]
-        body: dict[str, Any] = {
-            "model": model,
-            "prompt": "\n\n".join([*said, *(message["content"] for message in messages)]),
-        }
-        if temperature is not None:
-            body["temperature"] = temperature
-        if stream:
-            body["stream"] = True
-        return body
+        prompt = "\n\n".join([*said, *(message["content"] for message in messages)])
+        return {"model": model, "prompt": prompt, **asked_for(temperature, stream=stream)}
 
     def read_request(self, body: Mapping[str, Any]) -> Ask:
         """

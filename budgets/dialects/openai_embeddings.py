@@ -13,6 +13,7 @@ from typing import Any
 from budgets.asks import Ask
 from budgets.dialects import openai_usage, reading
 from budgets.dialects.base import NO_HEADERS, Reported, Sent
+from budgets.dialects.bearer import BearerDialect
 from budgets.dialects.inputs import is_token
 from budgets.dialects.openai_chat import OpenAIChatStream
 
@@ -20,21 +21,12 @@ from budgets.dialects.openai_chat import OpenAIChatStream
 _DEPLOYMENT = re.compile(r"/deployments/([^/]+)/embeddings$")
 
 
-class OpenAIEmbeddings:
+class OpenAIEmbeddings(BearerDialect):
     """The dialect `openai-embeddings`."""
 
     name = "openai-embeddings"
     # Vectors come whole.
     stream_types: tuple[str, ...] = ()
-
-    def headers(self, key: str | None) -> dict[str, str]:
-        """
-        The headers of a call; without *key* for servers that want none.
-
-        Raises:
-            InvalidValueError: no header can carry *key*.
-        """
-        return reading.bearer_headers(key)
 
     def build_request(
         self,

@@ -13,6 +13,7 @@ from typing import Any
 from budgets.asks import Ask
 from budgets.dialects import reading
 from budgets.dialects.base import NO_HEADERS, Reported, Sent
+from budgets.dialects.bearer import BearerDialect
 from budgets.dialects.image_tokens import most_tokens
 from budgets.dialects.openai_chat import OpenAIChatStream
 from budgets.usage import Usage
@@ -21,21 +22,12 @@ from budgets.usage import Usage
 _BY_TOKENS = re.compile(r"(?:openai/)?(?:gpt-image-|chatgpt-image-)")
 
 
-class OpenAIImages:
+class OpenAIImages(BearerDialect):
     """The dialect `openai-images`."""
 
     name = "openai-images"
     # Streams are refused where they are asked for.
     stream_types: tuple[str, ...] = ()
-
-    def headers(self, key: str | None) -> dict[str, str]:
-        """
-        The headers of a call; without *key* for servers that want none.
-
-        Raises:
-            InvalidValueError: no header can carry *key*.
-        """
-        return reading.bearer_headers(key)
 
     def build_request(
         self,

@@ -12,6 +12,7 @@ from typing import Any
 from budgets.asks import Ask
 from budgets.dialects import openai_usage, reading
 from budgets.dialects.base import NO_HEADERS, Reported, Sent
+from budgets.dialects.bearer import BearerDialect, asked_for
 from budgets.dialects.image_tokens import GPT_IMAGE_1
 from budgets.dialects.openai_responses_cut import OpenItems
 from budgets.dialects.openai_responses_request import LEAST_OUTPUT, read_request
@@ -44,20 +45,10 @@ _IMAGE_TOOL = "image_generation"
 _IMAGE_MODEL = "gpt-image-1"
 
 
-class OpenAIResponses:
+class OpenAIResponses(BearerDialect):
     """The dialect `openai-responses`."""
 
     name = "openai-responses"
-    stream_types = ("text/event-stream",)
-
-    def headers(self, key: str | None) -> dict[str, str]:
-        """
-        The headers of a call; without *key* for servers that want none.
-
-        Raises:
-            InvalidValueError: no header can carry *key*.
-        """
-        return reading.bearer_headers(key)
 
     def build_request(
         self,
@@ -69,14 +60,9 @@ class OpenAIResponses:
         stream: bool,
     ) -> dict[str, Any]:
         """A request body that leaves nothing stored, the system prompt as its instructions."""
-        body: dict[str, Any] = {"model": model, "input": list(messages), "store": False}
-        if system is not None:
-            body["instructions"] = system
-        if temperature is not None:
-            body["temperature"] = temperature
-        if stream:
-            body["stream"] = True
-        return body
+        told = {} if system is None else {"instructions": system}
+        body = {"model": model, "input": list(messages), "store": False, **told}
+        return {**body, **asked_for(temperature, stream=stream)}
 
     def read_request(self, body: Mapping[str, Any]) -> Ask:
         """

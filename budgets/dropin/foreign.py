@@ -18,20 +18,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, Final
 
-from budgets.asks import Ask
 from budgets.dropin.user_cost import record_of, user_of
 from budgets.dropin.user_cost_import import take_over
 from budgets.engine import Change, Engine, LimitTerms
+from budgets.engine.desk import AtDesk
 from budgets.errors import AccessDeniedError, InvalidValueError, ServerError, UnknownUserError
 from budgets.money import shown
-from budgets.ports import TokenCounter
-from budgets.pricing import Cost, PriceBook
-from budgets.records import Budget, BudgetStatus, Charge, Quote
+from budgets.records import Budget, BudgetStatus, Charge
 from budgets.server_link import PROBLEM, Link
-from budgets.usage import Usage
 from budgets.wiring import open_unbooked
 
 # How long to wait for the answer that says whose server it is.
@@ -72,7 +68,7 @@ def is_ours(address: str) -> bool:
     return False
 
 
-class ForeignBudgets:
+class ForeignBudgets(AtDesk[Engine]):
     """
     What `BudgetManager` asks of an engine, on such a server. Safe to share between threads.
 
@@ -86,10 +82,9 @@ class ForeignBudgets:
     def __init__(
         self, link: Link, *, project: str, desk: Engine, fresh_seconds: float = _FRESH_SECONDS
     ) -> None:
+        super().__init__(desk)
         self._link = link
         self.project = project
-        self._desk = desk
-        self.clock = desk.clock
         self._fresh_seconds = fresh_seconds
         self._lock = threading.RLock()
         self._records: dict[str, Any] = {}
@@ -102,35 +97,6 @@ class ForeignBudgets:
     def address(self) -> str:
         """Where the server is."""
         return self._link.address
-
-    # Counted and priced here
-
-    @property
-    def book(self) -> PriceBook:
-        """The price book of this machine."""
-        return self._desk.book
-
-    @property
-    def counter(self) -> TokenCounter:
-        """The token counter of this machine."""
-        return self._desk.counter
-
-    def quote(self, ask: Ask, *, provider: str | None = None) -> Quote:
-        """See `Engine.quote`."""
-        return self._desk.quote(ask, provider=provider)
-
-    def cost(
-        self,
-        usage: Usage,
-        *,
-        model: str,
-        provider: str | None = None,
-        tier: str | None = None,
-        region: str | None = None,
-        at: datetime | None = None,
-    ) -> Cost:
-        """See `Engine.cost`."""
-        return self._desk.cost(usage, model=model, provider=provider, tier=tier, region=region, at=at)
 
     # Questions
 

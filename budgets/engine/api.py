@@ -11,16 +11,13 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any, Protocol
 
-from budgets import pricing
-from budgets.asks import Ask
+from budgets.engine.desk import Desk
 from budgets.engine.explaining import Explained
 from budgets.engine.reading import Outlook
 from budgets.engine.reporting import Branch, By, ProjectReport, Spending, Which
 from budgets.engine.shaping import Change, LimitTerms
 from budgets.lessons import Learned
 from budgets.money import Nanos
-from budgets.ports import Clock, TokenCounter
-from budgets.pricing import PriceBook
 from budgets.records import (
     ROOT,
     Budget,
@@ -35,33 +32,14 @@ from budgets.records import (
     Rolled,
     StoreInfo,
 )
-from budgets.usage import Usage
 
 
-class EngineApi(Protocol):
+class EngineApi(Desk, Protocol):
     """One project's budgets, wherever they are kept. Safe to share between threads."""
 
     project: str
-    clock: Clock
 
-    # Counted and priced where the request is: prompts stay there.
-
-    @property
-    def book(self) -> PriceBook: ...
-    @property
-    def counter(self) -> TokenCounter: ...
     def new_id(self, kind: str) -> str: ...
-    def quote(self, ask: Ask, *, provider: str | None = None) -> Quote: ...
-    def cost(
-        self,
-        usage: Usage,
-        *,
-        model: str,
-        provider: str | None = None,
-        tier: str | None = None,
-        region: str | None = None,
-        at: datetime | None = None,
-    ) -> pricing.Cost: ...
 
     # Money in motion
 
