@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -18,15 +17,7 @@ from budgets.clock import FixedClock
 from budgets.config import load_settings
 from budgets.engine import Engine
 from budgets.wiring import open_engine
-
-NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
-
-
-class Terminal(StringIO):
-    """A stream in memory that a person seems to look at."""
-
-    def isatty(self) -> bool:
-        return True
+from tests.support.world import NOW, Terminal
 
 
 @dataclass(frozen=True)

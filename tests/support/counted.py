@@ -11,22 +11,8 @@ from budgets.asks import Ask, Count
 from budgets.dialects import at_path
 from budgets.tokens.counter import TiktokenCounter
 from budgets.tokens.families import family_of
-from tests.support.recorded import FOLDER
+from tests.support.recorded import FOLDER, PROVIDERS
 
-# Host -> the provider's id; its first part, where it is a region's or an account's.
-_PROVIDERS = {
-    "api.openai.com": "openai",
-    "api.anthropic.com": "anthropic",
-    "api.groq.com": "groq",
-    "api.mistral.ai": "mistral",
-    "generativelanguage.googleapis.com": "google",
-    "aiplatform.googleapis.com": "google",
-    "api.cerebras.ai": "cerebras",
-    "api.deepseek.com": "deepseek",
-    "openrouter.ai": "openrouter",
-    "api.cohere.com": "cohere",
-    "pydanticai7521574644.openai.azure.com": "azure",
-}
 _NO_ANSWERS = ("/count-tokens", "/responses/input_tokens")
 
 
@@ -93,6 +79,6 @@ def counted_calls() -> Iterator[Counted]:
                 usage = dialect.read_reply(call["json"]).usage
             if usage is not None and usage.input_tokens:
                 ask = dialect.read_request(body)
-                provider = _PROVIDERS.get(call["host"])
+                provider = PROVIDERS.get(call["host"])
                 count = counter.count(ask, provider=provider)
                 yield Counted(f"{file.stem}-{number}", provider, body, ask, count, usage.input_tokens)
