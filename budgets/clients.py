@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import weakref
+from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import Any, TypeVar
 
-from budgets.doors import AtOnce, Awaited, Door
+from budgets.doors import AtOnce, Awaited, Door, aside
 from budgets.errors import InvalidValueError
 from budgets.library import opened
 from budgets.metering_engine import MeteringEngine
@@ -69,9 +70,13 @@ def meter(client: C, *, user: str, engine: MeteringEngine | None = None, provide
     outer = _client_over(http, transport, inner, is_async=is_async)
     _METERED.add(outer)
     if own:
-        weakref.finalize(outer, engine.close)
+        weakref.finalize(outer, aside, partial(_closed, engine))
     copied: C = client.with_options(http_client=outer)
     return copied
+
+
+async def _closed(engine: MeteringEngine) -> None:
+    engine.close()
 
 
 def _library(inner: Any) -> tuple[ModuleType, bool] | None:

@@ -174,7 +174,12 @@ def aside(work: Callable[[], Coroutine[Any, Any, object]]) -> None:
     thread. Then the wait ends before the work, which is done once the transaction is.
     """
     thread = threading.Thread(target=lambda: at_once(work()), name="budgets-close")
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:
+        # The interpreter ends and makes no more threads; nor is anything else in the middle of something.
+        at_once(work())
+        return
     thread.join(_LONGEST_WAIT_SECONDS)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +17,7 @@ import openai
 import pytest
 
 import budgets
-from budgets import process_cap
+from budgets import doors, process_cap
 from budgets.errors import InvalidValueError, UnknownPriceError, UnknownUserError
 from budgets.records import Totals
 from budgets.simulated import Fault
@@ -412,6 +413,31 @@ def test_an_engine_of_its_own_has_the_settings_of_the_command_line(
         bare = openai.OpenAI(api_key="sk", base_url=f"{far.url}/v1")
         with budgets.meter(bare, user="ann") as client:
             client.chat.completions.create(**CHAT)
+        one_charge(engine)
+
+
+def test_a_client_may_become_garbage_in_the_middle_of_a_transaction(
+    tmp_path: Path, far: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUDGET_STORE", str(tmp_path / "own.sqlite"))
+    monkeypatch.setenv("BUDGET_CONFIG", str(tmp_path / "config.toml"))
+    monkeypatch.setattr(doors, "_LONGEST_WAIT_SECONDS", 0.05)
+    with budgets.open_engine() as engine:
+        engine.create("ann", budgets.LimitTerms(budgets.parse_usd("1")))
+        client = budgets.meter(openai.OpenAI(api_key="sk", base_url=f"{far.url}/v1"), user="ann")
+        client.chat.completions.create(**CHAT)
+        with engine.store.transaction("default") as txn:
+            (lease,) = txn.leases()
+            client.close()
+            del client
+            gc.collect()
+            # Its engine has to wait for the end of this, and this does not wait for the engine.
+            assert txn.leases() == [lease]
+        for thread in threading.enumerate():
+            if thread.name == "budgets-close":
+                thread.join()
+        with engine.store.reading("default") as view:
+            assert view.leases() == []
         one_charge(engine)
 
 
